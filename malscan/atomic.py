@@ -1,0 +1,115 @@
+"""Files that appear whole or not at all, and locks that keep two runs apart."""
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import filelock
+
+from malscan.errors import LockedError, MalscanError
+
+
+class AtomicFile:
+    """A text file (UTF-8) that is written beside its final place and renamed at the end."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file beside its final place.
+
+        Raises:
+            MalscanError: a file cannot be written there.
+        """
+        self.path = path
+        # A link keeps leading where it leads: its target is replaced, not the link.
+        self._target = Path(os.path.realpath(path))
+        self._partial = self._target.with_name(f".{self._target.name}.partial")
+        if self._target.is_dir():
+            raise MalscanError(f"cannot write {path}: it is a folder. Name a file.")
+        try:
+            self._file = self._partial.open("w", encoding="utf-8", newline="")
+        except OSError as error:
+            raise _cannot_write(path, error) from None
+
+    def write(self, text: str) -> None:
+        """Append text.
+
+        Raises:
+            MalscanError: the disk is full, or the folder is gone.
+        """
+        try:
+            self._file.write(text)
+        except OSError as error:
+            raise _cannot_write(self.path, error) from None
+
+    def close(self) -> None:
+        """Write everything to the disk; the file is not yet under its final name.
+
+        Raises:
+            MalscanError: the disk is full, or the folder is gone.
+        """
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+        except OSError as error:
+            raise _cannot_write(self.path, error) from None
+
+    def publish(self) -> None:
+        """Give the closed file its final name, in place of what was there.
+
+        Raises:
+            MalscanError: the folder is gone or became read-only.
+        """
+        try:
+            self._partial.replace(self._target)
+        except OSError as error:
+            raise _cannot_write(self.path, error) from None
+
+    def discard(self) -> None:
+        """Leave nothing behind; harmless after `publish`."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+        with contextlib.suppress(OSError):
+            self._partial.unlink()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.discard()
+
+
+@contextlib.contextmanager
+def locked(paths: Iterable[Path]) -> Iterator[None]:
+    """Hold the locks `.NAME.lock` beside some outputs; the system frees them if we die.
+
+    Raises:
+        LockedError: another run holds one of them.
+        MalscanError: a lock cannot be made there.
+    """
+    with contextlib.ExitStack() as stack:
+        # The same order in every run: two runs cannot each wait for the other's lock.
+        for path in sorted({Path(os.path.realpath(path)) for path in paths}):
+            lock = filelock.FileLock(path.with_name(f".{path.name}.lock"))
+            try:
+                stack.enter_context(lock.acquire(timeout=0))
+            except filelock.Timeout:
+                raise LockedError(
+                    f"another run is writing {path}. Wait until it has ended, or name another file."
+                ) from None
+            except OSError as error:
+                raise _cannot_write(path, error) from None
+        yield
+
+
+def _cannot_write(path: Path, error: OSError) -> MalscanError:
+    reason = error.strerror or str(error)
+    advice = "Check that the folder exists, is writable and has space."
+    return MalscanError(f"cannot write {path}: {reason}. {advice}")

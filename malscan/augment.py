@@ -1,0 +1,131 @@
+"""Random changes that leave a cell's class as it is, made on whole batches in the graph.
+
+Half of the images of a batch are changed lightly (flips, quarter turns, a little light and
+colour), half heavily: another stain, light, scale, angle, background, blur, noise. The light
+half keeps the model right at home, the heavy half makes it rank cells of other laboratories.
+"""
+
+import math
+
+import tensorflow as tf
+
+_MASK_LEVEL = 0.02
+"""Pixels of which no channel is brighter (0..1) count as masked background."""
+
+
+def augment(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Change a batch at random.
+
+    Args:
+        images: float32 [batch, size, size, 3], 0..1, background black.
+        seed: int32 [2], stateless: the same seed gives the same changes.
+
+    Returns:
+        float32 [batch, size, size, 3], 0..1.
+    """
+    seeds = tf.unstack(tf.random.split(seed, 4))
+    images = _turn_and_flip(images, seeds[0])
+    batch = tf.shape(images)[0]
+    heavy = tf.random.stateless_uniform([batch, 1, 1, 1], seeds[1]) < 0.5
+    return tf.where(heavy, _change_heavily(images, seeds[2]), _change_lightly(images, seeds[3]))
+
+
+def _turn_and_flip(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """One of the eight symmetries of the square for each image."""
+    batch = tf.shape(images)[0]
+    choice = tf.random.stateless_uniform([batch, 3, 1, 1, 1], seed) < 0.5
+    images = tf.where(choice[:, 0], tf.reverse(images, [1]), images)
+    images = tf.where(choice[:, 1], tf.reverse(images, [2]), images)
+    return tf.where(choice[:, 2], tf.transpose(images, [0, 2, 1, 3]), images)
+
+
+def _mask(images: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.reduce_max(images, axis=-1, keepdims=True) > _MASK_LEVEL, tf.float32)
+
+
+def _change_lightly(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Light and colour a little; black times anything stays black."""
+    batch = tf.shape(images)[0]
+    seeds = tf.unstack(tf.random.split(seed, 2))
+    gain = tf.random.stateless_uniform([batch, 1, 1, 3], seeds[0], 0.92, 1.08)
+    light = tf.random.stateless_uniform([batch, 1, 1, 1], seeds[1], 0.85, 1.15)
+    return tf.clip_by_value(images * gain * light, 0.0, 1.0)
+
+
+def _change_heavily(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    seeds = tf.unstack(tf.random.split(seed, 6))
+    images = _warp(images, seeds[0])
+    mask = _mask(images)
+    images = _mix_colours(images, seeds[1])
+    images = _change_light(images, seeds[2])
+    images = _replace_background(images, mask, seeds[3])
+    images = _blur(images, seeds[4])
+    return _add_noise(images, seeds[5])
+
+
+def _warp(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Any angle, zoom 0.7..1.25, stretch up to 10 %, shift up to 8 %; outside is black."""
+    shape = tf.shape(images)
+    batch, size = shape[0], tf.cast(shape[1], tf.float32)
+    draw = tf.random.stateless_uniform([batch, 5], seed)
+    angle = draw[:, 0] * 2 * math.pi
+    zoom = 1 / (0.7 + 0.55 * draw[:, 1])
+    stretch = 0.9 + 0.2 * draw[:, 2]
+    shift = (draw[:, 3:5] - 0.5) * 0.16 * size
+    cos, sin = tf.cos(angle) * zoom, tf.sin(angle) * zoom
+    a, b, c, d = cos * stretch, -sin, sin * stretch, cos
+    centre = (size - 1) / 2
+    offset_x = centre - a * centre - b * centre + shift[:, 0]
+    offset_y = centre - c * centre - d * centre + shift[:, 1]
+    zero = tf.zeros_like(a)
+    transforms = tf.stack([a, b, offset_x, c, d, offset_y, zero, zero], axis=1)
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=transforms,
+        output_shape=shape[1:3],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+    )
+
+
+def _mix_colours(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Another stain: a random 3 x 3 matrix near the identity mixes the channels."""
+    batch = tf.shape(images)[0]
+    matrix = tf.eye(3) + tf.random.stateless_normal([batch, 3, 3], seed, stddev=0.12)
+    return tf.clip_by_value(tf.einsum("bhwc,bcd->bhwd", images, matrix), 0.0, 1.0)
+
+
+def _change_light(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    batch = tf.shape(images)[0]
+    draw = tf.random.stateless_uniform([batch, 2, 1, 1, 1], seed)
+    gamma = tf.exp((draw[:, 0] - 0.5) * 0.9)
+    gain = 0.75 + 0.5 * draw[:, 1]
+    return tf.clip_by_value(tf.pow(tf.maximum(images, 1e-4), gamma) * gain, 0.0, 1.0)
+
+
+def _replace_background(images: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Two thirds of the cells lie on a plain bright or random background instead of black."""
+    batch = tf.shape(images)[0]
+    seeds = tf.unstack(tf.random.split(seed, 3))
+    bright = tf.random.stateless_uniform([batch, 1, 1, 1], seeds[0], 0.6, 1.0)
+    tint = tf.random.stateless_normal([batch, 1, 1, 3], seeds[1], stddev=0.06)
+    choice = tf.random.stateless_uniform([batch, 1, 1, 1], seeds[2])
+    background = tf.where(choice < 2 / 3, tf.clip_by_value(bright + tint, 0.0, 1.0), 0.0)
+    return images * mask + background * (1 - mask)
+
+
+def _blur(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Mix each image with its 5 x 5 mean, by none of it to most of it."""
+    batch = tf.shape(images)[0]
+    amount = tf.nn.relu(tf.random.stateless_uniform([batch, 1, 1, 1], seed, -0.6, 0.8))
+    mean = tf.nn.avg_pool2d(images, 5, 1, "SAME")
+    return images * (1 - amount) + mean * amount
+
+
+def _add_noise(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    batch = tf.shape(images)[0]
+    seeds = tf.unstack(tf.random.split(seed, 2))
+    strength = tf.nn.relu(tf.random.stateless_uniform([batch, 1, 1, 1], seeds[0], -0.03, 0.04))
+    noise = tf.random.stateless_normal(tf.shape(images), seeds[1]) * strength
+    return tf.clip_by_value(images + noise, 0.0, 1.0)

@@ -1,0 +1,51 @@
+"""The Typer app."""
+
+from typing import Annotated
+
+import typer
+
+from malscan import __version__
+from malscan.cli.scan import scan
+from malscan.cli.train import train
+
+app = typer.Typer(
+    name="malscan",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "Tell parasitized from uninfected red blood cells in microscope crops of thin blood "
+        "smears. For research use only, not for diagnosis."
+    ),
+)
+app.command()(scan)
+app.command()(train)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version as installed_version
+
+        from malscan.model import embedded_model_name
+
+        typer.echo(f"malscan {__version__}")
+        typer.echo(f"tensorflow {installed_version('tensorflow')}")
+        typer.echo(f"embedded model {embedded_model_name()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show versions and exit."
+        ),
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

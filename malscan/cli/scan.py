@@ -1,0 +1,163 @@
+"""`malscan scan`."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from malscan.cli.guard import guarded
+from malscan.quiet import native_output_hidden
+from malscan.stopping import StopRequests
+from malscan.walk import read_list
+
+_WHAT = "What to scan"
+_MODEL = "Model"
+_FAILURES = "Images that cannot be read"
+_MESSAGES = "Messages"
+
+
+def scan(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PATH...", help="Folders of cell images (with all below), or single files."
+        ),
+    ] = None,
+    out: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="REPORT",
+            help="Report to write: .csv or .json; may be repeated. '-' is CSV to stdout.",
+        ),
+    ] = None,
+    files_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Read further paths from FILE, one a line; '-' is stdin.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    any_size: Annotated[
+        bool,
+        typer.Option(
+            "--any-size",
+            help="Accept images over 512 pixels on a side.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = False,
+    allow_empty: Annotated[
+        bool,
+        typer.Option(
+            "--allow-empty",
+            help="If there is no image, write an empty report and exit 0.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = False,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Model made by 'malscan train'. [default: $MALSCAN_MODEL, else the embedded one]",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            help="Call a cell parasitized from this probability on, 0..1. [default: the model's]",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int,
+        typer.Option(metavar="N", help="Images to a forward pass.", rich_help_panel=_MODEL),
+    ] = 256,
+    keep_going: Annotated[
+        bool,
+        typer.Option("--keep-going", help="Exit 0 all the same, not 3.", rich_help_panel=_FAILURES),
+    ] = False,
+    fail_on_failed: Annotated[
+        bool,
+        typer.Option(
+            "--fail-on-failed",
+            help="Stop at the first one, exit 1, no report.",
+            rich_help_panel=_FAILURES,
+        ),
+    ] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", "-q", help="Print errors only.", rich_help_panel=_MESSAGES),
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Print more detail.", rich_help_panel=_MESSAGES),
+    ] = False,
+) -> None:
+    """Classify cell images and write a report.
+
+    Example: malscan scan ./slides --out report.csv --out report.json
+
+    Exit codes: 0 done; 1 failed; 2 usage; 3 done, but some images could not be read; 75 another
+    run writes this report; 130 interrupted; 143 terminated.
+    """
+    with guarded(verbose=verbose):
+        from malscan.cli.console import bars_wanted
+        from malscan.cli.scan_display import ScanBar, print_scan
+        from malscan.errors import UsageError
+        from malscan.scan import Progress, ScanSettings
+        from malscan.scan import scan as run
+
+        if not paths and files_from is None:
+            raise UsageError("nothing to scan. Name a folder: malscan scan ./slides --out r.csv")
+        outs = tuple(out or ())
+        with (
+            StopRequests() as stop,
+            _listed(files_from) as listed,
+            native_output_hidden(not verbose),
+        ):
+            bar = ScanBar(bars_wanted(quiet))
+
+            def on_progress(progress: Progress) -> None:
+                bar(progress)
+                stop.check()
+
+            settings = ScanSettings(
+                paths=tuple(paths or ()),
+                outs=outs,
+                listed=listed,
+                model=model,
+                threshold=threshold,
+                batch_size=batch_size,
+                any_size=any_size,
+                keep_going=keep_going,
+                fail_on_failed=fail_on_failed,
+                allow_empty=allow_empty,
+            )
+            try:
+                result = run(settings, on_progress)
+            finally:
+                bar.close()
+            if not quiet:
+                print_scan(result, outs)
+        raise typer.Exit(result.exit_code)
+
+
+@contextmanager
+def _listed(files_from: str | None) -> Iterator[Iterator[str]]:
+    from malscan.errors import UsageError
+
+    if files_from is None:
+        yield iter(())
+    elif files_from == "-":
+        yield read_list(sys.stdin.buffer)
+    else:
+        try:
+            with Path(files_from).open("rb") as file:
+                yield read_list(file)
+        except OSError as error:
+            raise UsageError(f"cannot read --files-from {files_from}: {error.strerror}") from None

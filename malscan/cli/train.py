@@ -1,0 +1,125 @@
+"""`malscan train`."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from malscan.cli.guard import guarded
+from malscan.quiet import native_output_hidden
+from malscan.stopping import StopRequests
+
+_SPLIT = "Split, by patient"
+_TRAINING = "Training"
+_MESSAGES = "Messages"
+
+
+def train(
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATA", help="Folder that holds two class folders: Parasitized, Uninfected."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="MODEL_DIR", help="Model folder to make.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing model.")] = False,
+    name: Annotated[
+        str | None,
+        typer.Option(help="What reports will call the model. [default: name of MODEL_DIR]"),
+    ] = None,
+    test_patients: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Test patients, one a line.", rich_help_panel=_SPLIT),
+    ] = None,
+    test_share: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=0.9,
+            help="Share of patients for test, without --test-patients.",
+            rich_help_panel=_SPLIT,
+        ),
+    ] = 0.2,
+    validation_share: Annotated[
+        float,
+        typer.Option(
+            min=0.0, max=0.9, help="Share of patients for validation.", rich_help_panel=_SPLIT
+        ),
+    ] = 0.1,
+    network: Annotated[
+        str, typer.Option(help="compact or baseline.", rich_help_panel=_TRAINING)
+    ] = "compact",
+    epochs: Annotated[
+        int, typer.Option(min=1, help="Passes over the cells.", rich_help_panel=_TRAINING)
+    ] = 24,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Cells to a step.", rich_help_panel=_TRAINING)
+    ] = 64,
+    learning_rate: Annotated[
+        float, typer.Option(help="Highest learning rate.", rich_help_panel=_TRAINING)
+    ] = 3e-3,
+    weight_decay: Annotated[
+        float, typer.Option(help="Weight decay of AdamW.", rich_help_panel=_TRAINING)
+    ] = 0.02,
+    label_smoothing: Annotated[
+        float,
+        typer.Option(
+            min=0.0, max=0.5, help="Share of a label to spread.", rich_help_panel=_TRAINING
+        ),
+    ] = 0.05,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, help="Seed of split, weights, order.", rich_help_panel=_TRAINING),
+    ] = 0,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", "-q", help="Print errors only.", rich_help_panel=_MESSAGES),
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Print more detail.", rich_help_panel=_MESSAGES),
+    ] = False,
+) -> None:
+    """Train a model on labelled cells; the patients of train and test are never the same.
+
+    Example: malscan train ./cell_images --out ./my-model
+
+    Exit codes: 0 done; 1 failed; 2 usage; 3 done, but some images could not be read; 75 another
+    training writes this model; 130 interrupted; 143 terminated.
+    """
+    with guarded(verbose=verbose), StopRequests() as stop, native_output_hidden(not verbose):
+        from malscan.cli.console import bars_wanted
+        from malscan.cli.train_display import TrainDisplay, print_training
+        from malscan.fit import Recipe
+        from malscan.train import TrainSettings
+        from malscan.train import train as run
+
+        settings = TrainSettings(
+            data=data,
+            out=out,
+            network=network,
+            recipe=Recipe(
+                epochs=epochs,
+                batch_size=batch_size,
+                learning_rate=learning_rate,
+                weight_decay=weight_decay,
+                label_smoothing=label_smoothing,
+                seed=seed,
+            ),
+            name=name or out.name,
+            validation_share=validation_share,
+            test_share=test_share,
+            test_patients=test_patients,
+            force=force,
+            command=shlex.join(["malscan", *sys.argv[1:]]),
+        )
+        display = TrainDisplay(bars_wanted(quiet), quiet, stop.check)
+        try:
+            result = run(settings, display.listener())
+        finally:
+            display.close()
+        if not quiet:
+            print_training(result)
+        raise typer.Exit(result.exit_code)

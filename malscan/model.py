@@ -1,0 +1,191 @@
+"""A model on disk: a folder with all that is needed to use a trained network rightly."""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from malscan.errors import MalscanError, UsageError
+
+SCHEMA = "malscan.model/1"
+METADATA = "model.json"
+WEIGHTS = "weights.safetensors"
+ERROR_RATES = "error_rates.safetensors"
+CARD = "MODEL_CARD.md"
+
+EMBEDDED = Path(__file__).parent / "models" / "compact"
+"""Folder of the model that comes with the package."""
+
+Arrays = dict[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRates:
+    """How often the model errs on patients it never saw, with the doubt about that.
+
+    Attributes:
+        thresholds: float32 [grid], ascending thresholds that the rates are known for.
+        sensitivity: float32 [grid], over all test patients.
+        false_positive_rate: float32 [grid], 1 - specificity, over all test patients.
+        drawn_sensitivity: float32 [draws, grid], one row for each bootstrap draw of patients.
+        drawn_false_positive_rate: float32 [draws, grid], in the same draws.
+    """
+
+    thresholds: npt.NDArray[np.float32]
+    sensitivity: npt.NDArray[np.float32]
+    false_positive_rate: npt.NDArray[np.float32]
+    drawn_sensitivity: npt.NDArray[np.float32]
+    drawn_false_positive_rate: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A trained network as it lies on disk, read and verified but not yet built.
+
+    Attributes:
+        name: what reports call it.
+        sha256: identity of the whole: digest of `model.json`, which holds those of the arrays.
+        network: key of `malscan.networks.NETWORKS`.
+        size: side of the network input, pixels.
+        kernel: resize kernel, a value of `malscan.preprocess.Kernel`.
+        rescale: factor from uint8 pixels to network input.
+        threshold: probability from which a cell is called parasitized.
+        temperature: divisor of the logit that calibrates probabilities.
+        weights: float32 arrays by variable path, batch normalisation already folded in.
+        error_rates: known error rates; None where the model was never tested.
+        metadata: all of `model.json`.
+    """
+
+    name: str
+    sha256: str
+    network: str
+    size: int
+    kernel: str
+    rescale: float
+    threshold: float
+    temperature: float
+    weights: Arrays
+    error_rates: ErrorRates | None
+    metadata: dict[str, Any]
+
+
+def find_model(given: Path | None) -> Path:
+    """Folder of the model to use: as given, else `MALSCAN_MODEL`, else the embedded one."""
+    if given is not None:
+        return given
+    variable = os.environ.get("MALSCAN_MODEL")
+    return Path(variable) if variable else EMBEDDED
+
+
+def load_model(folder: Path) -> Model:
+    """Read a model folder and check it.
+
+    Args:
+        folder: a folder written by `malscan train`.
+
+    Raises:
+        UsageError: there is nothing at `folder`.
+        MalscanError: what is there is not a whole model.
+    """
+    if not folder.exists():
+        raise UsageError(f"no such model: {folder}. Give a folder made by `malscan train`.")
+    metadata, digest = _read_metadata(folder)
+    try:
+        weights = _read_arrays(folder / WEIGHTS, metadata["weights_sha256"])
+        rates = None
+        if metadata["error_rates_sha256"]:
+            arrays = _read_arrays(folder / ERROR_RATES, metadata["error_rates_sha256"])
+            rates = ErrorRates(**arrays)
+        preprocessing = metadata["preprocessing"]
+        return Model(
+            name=metadata["name"],
+            sha256=digest,
+            network=metadata["network"],
+            size=int(preprocessing["size"]),
+            kernel=str(preprocessing["kernel"]),
+            rescale=float(preprocessing["rescale"]),
+            threshold=float(metadata["threshold"]),
+            temperature=float(metadata["temperature"]),
+            weights=weights,
+            error_rates=rates,
+            metadata=metadata,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise MalscanError(_not_a_model(folder, f"{METADATA} lacks or garbles {error}")) from None
+
+
+def embedded_model_name() -> str:
+    """Name and short digest of the embedded model, for `--version`."""
+    metadata, digest = _read_metadata(EMBEDDED)
+    return f"{metadata['name']} ({digest[:12]})"
+
+
+def save_model(
+    folder: Path, metadata: dict[str, Any], weights: Arrays, error_rates: ErrorRates | None
+) -> None:
+    """Write the machine-readable files of a model into an existing folder.
+
+    Args:
+        folder: where to write.
+        metadata: content of `model.json` without schema and digests, which are added.
+        weights: arrays by variable path, float32.
+        error_rates: arrays of the error rates, if known.
+    """
+    weights_sha256 = _write_arrays(folder / WEIGHTS, weights)
+    rates_sha256 = None
+    if error_rates is not None:
+        rates_sha256 = _write_arrays(folder / ERROR_RATES, asdict(error_rates))
+    whole = {
+        "schema": SCHEMA,
+        **metadata,
+        "weights_sha256": weights_sha256,
+        "error_rates_sha256": rates_sha256,
+    }
+    text = json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+    (folder / METADATA).write_text(text, encoding="utf-8")
+
+
+def _read_metadata(folder: Path) -> tuple[dict[str, Any], str]:
+    try:
+        raw = (folder / METADATA).read_bytes()
+        metadata = json.loads(raw)
+    except OSError as error:
+        raise MalscanError(_not_a_model(folder, f"{METADATA}: {error.strerror}")) from None
+    except ValueError:
+        raise MalscanError(_not_a_model(folder, f"{METADATA} is not valid JSON")) from None
+    if not isinstance(metadata, dict) or metadata.get("schema") != SCHEMA:
+        raise MalscanError(_not_a_model(folder, f"{METADATA} does not say schema {SCHEMA}"))
+    return metadata, hashlib.sha256(raw).hexdigest()
+
+
+def _read_arrays(path: Path, sha256: str) -> Arrays:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        reason = f"{path.name}: {error.strerror}"
+        raise MalscanError(_not_a_model(path.parent, reason)) from None
+    if hashlib.sha256(raw).hexdigest() != sha256:
+        reason = f"{path.name} is not the file that {METADATA} was written for (sha256 differs)"
+        raise MalscanError(_not_a_model(path.parent, reason))
+    try:
+        return load_tensors(raw)
+    except SafetensorError:
+        raise MalscanError(_not_a_model(path.parent, f"{path.name} is damaged")) from None
+
+
+def _write_arrays(path: Path, arrays: dict[str, Any]) -> str:
+    raw = save_tensors({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    path.write_bytes(raw)
+    return hashlib.sha256(raw).hexdigest()
+
+
+def _not_a_model(folder: Path, reason: str) -> str:
+    return f"not a malscan model: {folder}: {reason}. Give a folder made by `malscan train`."

@@ -1,0 +1,132 @@
+"""Network architectures: `compact`, the default, and `baseline`, the notebook's CNN.
+
+Every network maps float32 pixels [batch, size, size, 3] in 0..1 to softmax probabilities
+[batch, 2] in the order of `malscan.labels.CLASSES`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import layers
+
+from malscan.preprocess import Kernel, Preprocessing
+
+_EPSILON = 1e-3
+"""Batch normalisation's term against division by zero; folding needs the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """An architecture that `train` can build and a model folder can name.
+
+    Attributes:
+        name: what it is called on the command line and in `model.json`.
+        preprocessing: the input it is made for.
+        build: makes the untrained network.
+        build_folded: makes the same network without batch normalisation, for inference.
+    """
+
+    name: str
+    preprocessing: Preprocessing
+    build: Callable[[], keras.Model]
+    build_folded: Callable[[], keras.Model]
+
+
+def baseline() -> keras.Model:
+    """The notebook's CNN: four blocks of convolution and max-pooling, 1,900,098 parameters."""
+    size = BASELINE_PREPROCESSING.size
+    network = keras.Sequential(name="baseline")
+    network.add(keras.Input((size, size, 3)))
+    for number, filters in enumerate((64, 64, 128, 128), start=1):
+        network.add(layers.Conv2D(filters, 3, activation="relu", name=f"conv{number}"))
+        network.add(layers.MaxPooling2D(2, name=f"pool{number}"))
+    network.add(layers.Flatten(name="flatten"))
+    network.add(layers.Dropout(0.5, name="dropout"))
+    network.add(layers.Dense(512, activation="relu", name="dense"))
+    network.add(layers.Dense(2, activation="softmax", name="probabilities"))
+    return network
+
+
+def compact(*, folded: bool = False) -> keras.Model:
+    """A small residual network for 64 x 64 pixels, cheap enough for two CPU cores.
+
+    Resolution falls fast (the first convolution and the start of each stage have stride 2),
+    so that most parameters work on small maps. Average and maximum pooling are joined: the
+    mean sees stain and texture, the maximum a parasite that covers a hundredth of the cell.
+
+    Args:
+        folded: leave batch normalisation out; for weights from `fold`.
+    """
+    size = COMPACT_PREPROCESSING.size
+    image = keras.Input((size, size, 3), name="pixels")
+    x = _convolution(image, 24, "stem", kernel=4, strides=2, folded=folded)
+    for stage, filters in enumerate((40, 72, 112), start=1):
+        x = _convolution(x, filters, f"stage{stage}_down", strides=2, folded=folded)
+        y = _convolution(x, filters, f"stage{stage}_a", folded=folded)
+        y = _convolution(y, filters, f"stage{stage}_b", activate=False, folded=folded)
+        x = layers.ReLU(name=f"stage{stage}_out")(layers.Add(name=f"stage{stage}_add")([x, y]))
+    pooled = layers.Concatenate(name="pooled")(
+        [
+            layers.GlobalAveragePooling2D(name="mean")(x),
+            layers.GlobalMaxPooling2D(name="maximum")(x),
+        ]
+    )
+    pooled = layers.Dropout(0.2, name="dropout")(pooled)
+    out = layers.Dense(2, activation="softmax", dtype="float32", name="probabilities")(pooled)
+    return keras.Model(image, out, name="compact")
+
+
+def fold(trained: keras.Model, network: Network) -> keras.Model:
+    """Fold batch normalisation into the convolutions: the same function at less cost.
+
+    With scale g, shift b, moving mean m and variance v, `g (w x - m) / sqrt(v + e) + b` is a
+    convolution with kernel `w g / sqrt(v + e)` and bias `b - m g / sqrt(v + e)`.
+
+    Args:
+        trained: a network from `network.build()`.
+        network: its description.
+
+    Returns:
+        A network from `network.build_folded()` that computes what `trained` does in inference.
+    """
+    folded = network.build_folded()
+    for layer in folded.layers:
+        source = trained.get_layer(layer.name) if layer.weights else None
+        if source is None:
+            continue
+        weights = source.get_weights()
+        if len(weights) < len(layer.get_weights()):
+            gamma, beta, mean, variance = trained.get_layer(f"{layer.name}_norm").get_weights()
+            scale = gamma / np.sqrt(variance + _EPSILON)
+            weights = [weights[0] * scale, beta - mean * scale]
+        layer.set_weights(weights)
+    return folded
+
+
+def _convolution(
+    x: keras.KerasTensor,
+    filters: int,
+    name: str,
+    *,
+    kernel: int = 3,
+    strides: int = 1,
+    activate: bool = True,
+    folded: bool,
+) -> keras.KerasTensor:
+    x = layers.Conv2D(
+        filters, kernel, strides, "same", use_bias=folded, name=name, kernel_initializer="he_normal"
+    )(x)
+    if not folded:
+        x = layers.BatchNormalization(momentum=0.98, epsilon=_EPSILON, name=f"{name}_norm")(x)
+    return layers.ReLU(name=f"{name}_relu")(x) if activate else x
+
+
+BASELINE_PREPROCESSING = Preprocessing(125, Kernel.PILLOW_NEAREST)
+COMPACT_PREPROCESSING = Preprocessing(64, Kernel.AREA)
+
+NETWORKS = {
+    "compact": Network("compact", COMPACT_PREPROCESSING, compact, lambda: compact(folded=True)),
+    "baseline": Network("baseline", BASELINE_PREPROCESSING, baseline, baseline),
+}

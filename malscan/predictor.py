@@ -1,0 +1,126 @@
+"""A model and images in, predictions out: in order, batch by batch, whatever the images are."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from malscan.errors import MalscanError
+from malscan.model import Arrays, Model
+from malscan.networks import NETWORKS
+from malscan.pipeline import Batch, batches
+from malscan.prediction import DECIMALS, Prediction
+from malscan.preprocess import Kernel, Preprocessing
+from malscan.walk import CellImage
+
+Classifier = Callable[[tf.Tensor], tf.Tensor]
+
+
+class Predictor:
+    """A model ready to run: built once, then used for any number of images."""
+
+    def __init__(self, model: Model) -> None:
+        """Build the network and load the weights.
+
+        Raises:
+            MalscanError: the weights do not fit the network that the model names.
+        """
+        self.model = model
+        self.preprocessing = Preprocessing(model.size, Kernel(model.kernel), model.rescale)
+        self._classify = classifier(_rebuild(model), self.preprocessing, model.temperature)
+
+    def predict(
+        self, images: Iterable[CellImage], *, batch_size: int, any_size: bool = False
+    ) -> Iterator[list[Prediction]]:
+        """Predict images in their order.
+
+        Args:
+            images: may be lazy.
+            batch_size: images to a forward pass.
+            any_size: accept images with a side over `malscan.decode.MAX_SIDE` pixels.
+
+        Yields:
+            Predictions of consecutive images; all of them together are the images that
+            went in, each once.
+        """
+        loaded = batches(images, self.preprocessing, batch_size=batch_size, any_size=any_size)
+        for batch in loaded:
+            yield self._predictions(batch)
+
+    def _predictions(self, batch: Batch) -> list[Prediction]:
+        scored = [] if batch.pixels is None else self._classify(batch.pixels).numpy()
+        return [
+            Prediction(
+                item.image,
+                None if item.slot is None else round(float(scored[item.slot]), DECIMALS),
+                item.error,
+                item.grey,
+            )
+            for item in batch.items
+        ]
+
+
+def classifier(
+    network: keras.Model, preprocessing: Preprocessing, temperature: float
+) -> Classifier:
+    """The compiled function from pixels to calibrated probabilities.
+
+    Args:
+        network: maps float32 [batch, size, size, 3] to softmax [batch, 2].
+        preprocessing: gives the factor from pixels to input.
+        temperature: divides the logit (Guo et al. 2017, On Calibration of Modern Neural
+            Networks).
+
+    Returns:
+        Function from uint8 [batch, size, size, 3] to float32 [batch], the probability of
+        `parasitized`.
+    """
+
+    @tf.function(reduce_retracing=True)
+    def classify(pixels: tf.Tensor) -> tf.Tensor:
+        softmax = network(tf.cast(pixels, tf.float32) * preprocessing.rescale, training=False)
+        return tf.sigmoid(logits(softmax) / temperature)
+
+    return classify
+
+
+def logits(softmax: tf.Tensor) -> tf.Tensor:
+    """Log odds of `parasitized` [batch] from softmax probabilities [batch, 2]."""
+    tiny = np.finfo(np.float32).tiny
+    log = tf.math.log(tf.maximum(tf.cast(softmax, tf.float32), tiny))
+    return log[:, 0] - log[:, 1]
+
+
+def weights_of(network: keras.Model) -> Arrays:
+    """All weights of a network by variable path, float32."""
+    return {variable.path: np.asarray(variable.value, np.float32) for variable in network.weights}
+
+
+def _rebuild(model: Model) -> keras.Model:
+    """Build the named network in code and put the weights into it, after checking their shapes.
+
+    Nothing but numbers is taken from the file, so a model from a stranger cannot run code.
+    """
+    if model.network not in NETWORKS:
+        known = ", ".join(NETWORKS)
+        raise MalscanError(f"model {model.name}: unknown network {model.network!r} ({known})")
+    network = NETWORKS[model.network].build_folded()
+    wanted = {variable.path: tuple(variable.shape) for variable in network.weights}
+    found = {path: array.shape for path, array in model.weights.items()}
+    if wanted != found:
+        raise MalscanError(
+            f"model {model.name}: the weights do not fit the network {model.network!r}. "
+            "Train the model again with this version of malscan."
+        )
+    for variable in network.weights:
+        variable.assign(_finite(model, variable.path))
+    return network
+
+
+def _finite(model: Model, path: str) -> npt.NDArray[np.float32]:
+    array = model.weights[path]
+    if not np.isfinite(array).all():
+        raise MalscanError(f"model {model.name}: the weights {path} are not finite numbers")
+    return array

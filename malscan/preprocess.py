@@ -1,0 +1,65 @@
+"""How decoded pixels become model input; the model names it, so that all commands agree."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import tensorflow as tf
+
+
+class Kernel(StrEnum):
+    """Ways to resize an image."""
+
+    BILINEAR = "bilinear"
+    AREA = "area"
+    PILLOW_NEAREST = "pillow-nearest"
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """What happens to every image before a network sees it.
+
+    Attributes:
+        size: side of the square model input, in pixels; images are stretched to it.
+        kernel: how pixels are resized.
+        rescale: factor from uint8 pixels to network input.
+    """
+
+    size: int
+    kernel: Kernel
+    rescale: float = 1 / 255
+
+
+def resize(pixels: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
+    """Resize one image in the graph.
+
+    Args:
+        pixels: uint8 tensor [height, width, 3].
+        preprocessing: target size and kernel.
+
+    Returns:
+        uint8 tensor [size, size, 3]; whole numbers, so that a cached training image and a
+        freshly read one are the same to the bit.
+    """
+    size = preprocessing.size
+    if preprocessing.kernel is Kernel.PILLOW_NEAREST:
+        return _resize_like_pillow_nearest(pixels, size)
+    resized = tf.image.resize(pixels, [size, size], method=str(preprocessing.kernel))
+    return tf.ensure_shape(tf.cast(tf.round(resized), tf.uint8), [size, size, 3])
+
+
+def _resize_like_pillow_nearest(pixels: tf.Tensor, size: int) -> tf.Tensor:
+    """Nearest neighbour with the rounding of Pillow, which Keras' image loader uses.
+
+    Pillow adds up the source coordinate step by step in double precision; `tf.image` computes
+    it afresh for each pixel and lands on another neighbour at many sizes.
+    """
+    shape = tf.shape(pixels)
+    rows = _accumulated_coordinates(shape[0], size)
+    columns = _accumulated_coordinates(shape[1], size)
+    return tf.gather(tf.gather(pixels, rows, axis=0), columns, axis=1)
+
+
+def _accumulated_coordinates(length: tf.Tensor, size: int) -> tf.Tensor:
+    step = tf.cast(length, tf.float64) / size
+    steps = tf.concat([[step * 0.5], tf.fill([size - 1], step)], axis=0)
+    return tf.cast(tf.cumsum(steps), tf.int32)

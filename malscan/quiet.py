@@ -1,0 +1,36 @@
+"""Keeps the messages of native libraries away from the user."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def native_output_hidden(hidden: bool = True) -> Iterator[None]:
+    """Send what native code writes to stderr to nowhere, and leave Python's stderr as it is.
+
+    TensorFlow and libjpeg write to file descriptor 2 directly, some of it before any setting
+    could silence them. Python's own stderr is moved to a copy of the descriptor meanwhile.
+
+    Args:
+        hidden: False changes nothing.
+    """
+    if not hidden:
+        yield
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    python_stderr = sys.stderr
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        sys.stderr = os.fdopen(os.dup(kept), "w", buffering=1, errors="backslashreplace")
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        sys.stderr.close()
+        sys.stderr = python_stderr
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,0 +1,116 @@
+"""CSV: one row an image, and beside it one row a slide."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from malscan.atomic import AtomicFile
+from malscan.parasitaemia import Estimate
+from malscan.prediction import DECIMALS
+from malscan.report.interface import ModelFacts, ScanFacts
+from malscan.report.row import Row
+from malscan.report.summary import SlideSummary, Summary
+
+COLUMNS = ("path", "slide", "status", "call", "probability", "error")
+SUMMARY_COLUMNS = (
+    *("slide", "images", "classified", "failed", "parasitized", "uninfected", "uncertain"),
+    *("apparent_parasitaemia", "apparent_low", "apparent_high"),
+    *("corrected_parasitaemia", "corrected_low", "corrected_high"),
+)
+
+
+class CsvReport:
+    """`REPORT.csv`, and the summary `REPORT.summary.csv`."""
+
+    def __init__(self, path: Path) -> None:
+        """Open both files; raises `MalscanError` if they cannot be written."""
+        self._images = AtomicFile(path)
+        try:
+            self._summary = AtomicFile(summary_path(path))
+        except BaseException:
+            self._images.discard()
+            raise
+        self._images.write(_lines([COLUMNS]))
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Append rows of consecutive images."""
+        self._images.write(image_lines(rows))
+
+    def finish(self, model: ModelFacts, scan: ScanFacts, summary: Summary) -> None:
+        """Complete both files."""
+        rows = [_summary_cells(slide) for slide in (*summary.slides, summary.total)]
+        self._summary.write(_lines([SUMMARY_COLUMNS, *rows]))
+        self._summary.close()
+        self._images.close()
+
+    def publish(self) -> None:
+        """Put both in their place, the one that was asked for last."""
+        self._summary.publish()
+        self._images.publish()
+
+    def discard(self) -> None:
+        """Leave nothing of unfinished files."""
+        self._summary.discard()
+        self._images.discard()
+
+
+class CsvStream:
+    """CSV rows to a stream (`--out -`): no summary, nothing to take back."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._stream.write(_lines([COLUMNS]))
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Append rows of consecutive images."""
+        self._stream.write(image_lines(rows))
+
+    def finish(self, model: ModelFacts, scan: ScanFacts, summary: Summary) -> None:
+        """Hand on what is still buffered."""
+        self._stream.flush()
+
+    def publish(self) -> None:
+        """Nothing to do: the rows are out."""
+
+    def discard(self) -> None:
+        """Nothing to take back."""
+
+
+def summary_path(path: Path) -> Path:
+    """Where the summary of a CSV report lies."""
+    return path.with_name(f"{path.stem}.summary.csv")
+
+
+def image_lines(rows: Iterable[Row]) -> str:
+    """CSV lines of some rows, without header."""
+    return _lines(
+        (
+            row.path,
+            row.slide,
+            row.status,
+            row.call,
+            None if row.probability is None else f"{row.probability:.{DECIMALS}f}",
+            row.error,
+        )
+        for row in rows
+    )
+
+
+def _summary_cells(slide: SlideSummary) -> tuple[object, ...]:
+    counts = (slide.images, slide.classified, slide.failed)
+    calls = (slide.parasitized, slide.uninfected, slide.uncertain)
+    return (slide.slide, *counts, *calls, *_estimate(slide.apparent), *_estimate(slide.corrected))
+
+
+def _estimate(estimate: Estimate | None) -> tuple[str | None, ...]:
+    if estimate is None:
+        return (None, None, None)
+    return tuple(f"{x:.{DECIMALS}f}" for x in (estimate.value, estimate.low, estimate.high))
+
+
+def _lines(rows: Iterable[Iterable[object]]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return buffer.getvalue()

@@ -1,0 +1,43 @@
+"""What every report format offers, and the facts that stand in it beside the rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from malscan.report.row import Row
+from malscan.report.summary import Summary
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What a report says of the model that made it."""
+
+    name: str
+    sha256: str
+    network: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScanFacts:
+    """Settings that the probabilities and calls follow from."""
+
+    threshold: float
+    batch_size: int
+    precision: str
+    any_size: bool
+
+
+class Report(Protocol):
+    """One report being written; nothing is under its final name before `publish`."""
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Append rows of consecutive images."""
+
+    def finish(self, model: ModelFacts, scan: ScanFacts, summary: Summary) -> None:
+        """Complete the report on disk, still beside its final place."""
+
+    def publish(self) -> None:
+        """Put the finished report in its place."""
+
+    def discard(self) -> None:
+        """Leave nothing of an unfinished report; harmless after `publish`."""

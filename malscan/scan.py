@@ -1,0 +1,270 @@
+"""Scan: walk, predict, report."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+
+from malscan import __version__
+from malscan.atomic import AtomicFile, locked
+from malscan.errors import ExitCode, MalscanError, StoppedError, UsageError
+from malscan.model import Model, find_model, load_model
+from malscan.prediction import Prediction
+from malscan.report import STDOUT, check_names, open_report
+from malscan.report.interface import ModelFacts, Report, ScanFacts
+from malscan.report.row import Row, row_of
+from malscan.report.summary import Summary, Tally
+from malscan.walk import CellImage, Walk
+
+DEFAULT_BATCH_SIZE = 256
+PRECISION = "float32"
+
+
+@dataclass(frozen=True, slots=True)
+class ScanSettings:
+    """What to scan, how, and where to.
+
+    Attributes:
+        paths: folders and files.
+        outs: names of reports; the suffix picks the format, `-` is CSV to stdout.
+        listed: further paths, one by one (`--files-from`).
+        model: model folder; None for `MALSCAN_MODEL` or the embedded model.
+        threshold: probability from which a cell is called parasitized; None for the model's.
+        batch_size: images to a forward pass.
+        any_size: accept images with a side over 512 pixels.
+        keep_going: images that cannot be read do not change the exit code.
+        fail_on_failed: stop at the first image that cannot be read.
+        allow_empty: finding no image gives an empty report instead of an error.
+    """
+
+    paths: tuple[str, ...]
+    outs: tuple[str, ...]
+    listed: Iterable[str] = ()
+    model: Path | None = None
+    threshold: float | None = None
+    batch_size: int = DEFAULT_BATCH_SIZE
+    any_size: bool = False
+    keep_going: bool = False
+    fail_on_failed: bool = False
+    allow_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScanResult:
+    """What a scan found.
+
+    Attributes:
+        summary: counts and parasitaemia, slide by slide and in total.
+        model: the model that was used.
+        threshold: probability from which a cell was called parasitized.
+        skipped: entries passed over because they are hidden or no images.
+        notes: parts of the tree that were left out on purpose.
+        grey: images without colour, by slide.
+        seconds: duration.
+        exit_code: `OK` or `SOME_UNREADABLE`.
+    """
+
+    summary: Summary
+    model: Model
+    threshold: float
+    skipped: int
+    notes: list[str]
+    grey: dict[str, int]
+    seconds: float
+    exit_code: ExitCode
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a scan is.
+
+    Attributes:
+        done: images dealt with.
+        failed: of these, images that could not be read.
+        total: images in all; None until the walk has ended.
+    """
+
+    done: int
+    failed: int
+    total: int | None
+
+
+def scan(
+    settings: ScanSettings, on_progress: Callable[[Progress], object] = lambda progress: None
+) -> ScanResult:
+    """Scan cell images and write reports.
+
+    Args:
+        settings: what to scan, how, and where to.
+        on_progress: called after each batch; an exception it raises ends the scan, and no
+            report is written.
+
+    Raises:
+        UsageError: the settings ask for something that cannot be.
+        LockedError: another run writes one of the reports.
+        MalscanError: no image, no valid model, a report that cannot be written.
+    """
+    clock = _Clock()
+    check_names(settings.outs)
+    _check_numbers(settings)
+    walk = Walk(settings.paths, listed=settings.listed)
+    files = [Path(out) for out in settings.outs if out != STDOUT]
+    with locked(files):
+        model = load_model(find_model(settings.model))
+        threshold = model.threshold if settings.threshold is None else settings.threshold
+        images = _at_least_one(walk, settings.allow_empty)
+        with _opened(settings.outs) as reports:
+            tally = Tally()
+            counts = _Counts()
+            for predictions in _predict(model, images, settings):
+                rows = [row_of(prediction, threshold) for prediction in predictions]
+                _check_failures(rows, settings)
+                for report in reports:
+                    report.write(rows)
+                tally.add(rows)
+                counts.add(predictions)
+                _tell(on_progress, counts, walk)
+            summary = tally.summary(model.error_rates, threshold)
+            for report in reports:
+                report.finish(_model_facts(model), _scan_facts(settings, threshold), summary)
+            _publish(reports, files, _run_record(clock, summary, walk))
+    clean = settings.keep_going or not summary.total.failed
+    return ScanResult(
+        summary=summary,
+        model=model,
+        threshold=threshold,
+        skipped=walk.skipped,
+        notes=walk.notes,
+        grey=dict(counts.grey),
+        seconds=clock.seconds(),
+        exit_code=ExitCode.OK if clean else ExitCode.SOME_UNREADABLE,
+    )
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.started = datetime.now(UTC)
+        self._start = time.monotonic()
+
+    def seconds(self) -> float:
+        return time.monotonic() - self._start
+
+
+class _Counts:
+    def __init__(self) -> None:
+        self.done = 0
+        self.failed = 0
+        self.grey: Counter[str] = Counter()
+
+    def add(self, predictions: Iterable[Prediction]) -> None:
+        for prediction in predictions:
+            self.done += 1
+            self.failed += prediction.error is not None
+            if prediction.grey:
+                self.grey[prediction.image.slide] += 1
+
+
+def _check_numbers(settings: ScanSettings) -> None:
+    if settings.threshold is not None and not 0 <= settings.threshold <= 1:
+        raise UsageError(f"--threshold {settings.threshold:g} is not between 0 and 1")
+    if settings.batch_size < 1:
+        raise UsageError(f"--batch-size {settings.batch_size} is less than 1")
+
+
+def _at_least_one(walk: Walk, allow_empty: bool) -> Iterator[CellImage]:
+    """The walk, after making sure that it finds something."""
+    images = iter(walk)
+    first = next(images, None)
+    if first is not None:
+        return chain([first], images)
+    if allow_empty:
+        return iter(())
+    skipped = f" ({walk.skipped} other files were passed over)" if walk.skipped else ""
+    raise MalscanError(
+        f"no image found{skipped}. Give folders that hold PNG, JPEG, TIFF, WebP, BMP or GIF "
+        "files; --allow-empty makes this an empty report."
+    )
+
+
+@contextmanager
+def _opened(outs: Iterable[str]) -> Iterator[list[Report]]:
+    """Open all reports; whatever was not published when the context ends is discarded."""
+    with ExitStack() as stack:
+        reports = []
+        for out in outs:
+            report = open_report(out)
+            stack.callback(report.discard)
+            reports.append(report)
+        yield reports
+
+
+def _predict(
+    model: Model, images: Iterator[CellImage], settings: ScanSettings
+) -> Iterator[list[Prediction]]:
+    """Predict; TensorFlow is loaded here, after everything that is cheap to check."""
+    first = next(images, None)
+    if first is None:
+        return
+    from malscan.predictor import Predictor
+
+    yield from Predictor(model).predict(
+        chain([first], images), batch_size=settings.batch_size, any_size=settings.any_size
+    )
+
+
+def _check_failures(rows: Iterable[Row], settings: ScanSettings) -> None:
+    if not settings.fail_on_failed:
+        return
+    for row in rows:
+        if row.error is not None:
+            raise MalscanError(f"{row.path}: {row.error} (--fail-on-failed: no report written)")
+
+
+def _tell(on_progress: Callable[[Progress], object], counts: _Counts, walk: Walk) -> None:
+    total = walk.images if walk.finished else None
+    try:
+        on_progress(Progress(counts.done, counts.failed, total))
+    except StoppedError as stop:
+        raise StoppedError(
+            stop.exit_code, f"{stop} after {counts.done} images; no report was written"
+        ) from None
+
+
+def _model_facts(model: Model) -> ModelFacts:
+    return ModelFacts(model.name, model.sha256, model.network)
+
+
+def _scan_facts(settings: ScanSettings, threshold: float) -> ScanFacts:
+    return ScanFacts(threshold, settings.batch_size, PRECISION, settings.any_size)
+
+
+def _run_record(clock: _Clock, summary: Summary, walk: Walk) -> str:
+    """What happened on this run, apart from the reports, which hold no times."""
+    record = {
+        "malscan": __version__,
+        "started": clock.started.isoformat(timespec="seconds"),
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(clock.seconds(), 3),
+        "images": summary.total.images,
+        "computed": summary.total.images,
+        "reused": 0,
+        "failed": summary.total.failed,
+        "skipped": walk.skipped,
+    }
+    return json.dumps(record, indent=2) + "\n"
+
+
+def _publish(reports: list[Report], files: list[Path], run_record: str) -> None:
+    """Give the reports their names, the first one last: where it is, the others are too."""
+    if files:
+        with AtomicFile(files[0].with_name(f"{files[0].name}.run.json")) as run:
+            run.write(run_record)
+            run.close()
+            run.publish()
+    for report in reversed(reports):
+        report.publish()
