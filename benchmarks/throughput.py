@@ -23,7 +23,8 @@ import tensorflow as tf
 
 from malscan.networks import BASELINE_PREPROCESSING, COMPACT_PREPROCESSING, baseline
 from malscan.pipeline import batches
-from malscan.scan import ScanSettings, scan
+from malscan.scan import scan
+from malscan.settings import ScanSettings
 from malscan.walk import Walk
 
 

@@ -27,6 +27,8 @@ class AtomicFile:
         self._partial = self._target.with_name(f".{self._target.name}.partial")
         if self._target.is_dir():
             raise MalscanError(f"cannot write {path}: it is a folder. Name a file.")
+        if self._target.exists() and not self._target.is_file():
+            raise MalscanError(f"cannot write {path}: it is no regular file. Name another.")
         try:
             self._file = self._partial.open("w", encoding="utf-8", newline="")
         except OSError as error:
@@ -97,6 +99,8 @@ def locked(paths: Iterable[Path]) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         # The same order in every run: two runs cannot each wait for the other's lock.
         for path in sorted({Path(os.path.realpath(path)) for path in paths}):
+            if not path.parent.is_dir():
+                raise MalscanError(f"cannot write {path}: there is no folder {path.parent}.")
             lock = filelock.FileLock(path.with_name(f".{path.name}.lock"))
             try:
                 stack.enter_context(lock.acquire(timeout=0))

@@ -78,12 +78,18 @@ def error_rates(
     """
     once = np.ones([1, len(positive)])
     weights = np.vstack([once, _draw_weights(patients, seed, draws)])
-    above = (probability[:, None] >= RATE_GRID.astype(np.float64)[None, :]).astype(np.float64)
+    # As a scan compares: 0.3 is 0.3 here, not the float32 next to it, which is greater.
+    thresholds = np.round(RATE_GRID.astype(np.float64), 2)
+    above = (probability[:, None] >= thresholds[None, :]).astype(np.float64)
     of_positive, of_negative = weights * positive, weights * ~positive
     enough = (of_positive.sum(1) > 0) & (of_negative.sum(1) > 0)
+    enough[0] = True
     of_positive, of_negative = of_positive[enough], of_negative[enough]
-    sensitivity = (of_positive @ above / of_positive.sum(1, keepdims=True)).astype(np.float32)
-    false_positive = (of_negative @ above / of_negative.sum(1, keepdims=True)).astype(np.float32)
+    with np.errstate(invalid="ignore"):
+        sensitivity = (of_positive @ above / of_positive.sum(1, keepdims=True)).astype(np.float32)
+        false_positive = (of_negative @ above / of_negative.sum(1, keepdims=True)).astype(
+            np.float32
+        )
     return ErrorRates(
         thresholds=RATE_GRID,
         sensitivity=sensitivity[0],

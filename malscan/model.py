@@ -106,14 +106,14 @@ def load_model(folder: Path) -> Model:
             rates = ErrorRates(**arrays)
         preprocessing = metadata["preprocessing"]
         return Model(
-            name=metadata["name"],
+            name=_text(metadata, "name"),
             sha256=digest,
-            network=metadata["network"],
-            size=int(preprocessing["size"]),
-            kernel=str(preprocessing["kernel"]),
-            rescale=float(preprocessing["rescale"]),
-            threshold=float(metadata["threshold"]),
-            temperature=float(metadata["temperature"]),
+            network=_text(metadata, "network"),
+            size=_whole_number(preprocessing, "size", 1, 4096),
+            kernel=_text(preprocessing, "kernel"),
+            rescale=_number(preprocessing, "rescale", 1e-6, 1e6),
+            threshold=_number(metadata, "threshold", 0, 1),
+            temperature=_number(metadata, "temperature", 1e-6, 1e6),
             weights=weights,
             error_rates=rates,
             metadata=metadata,
@@ -159,11 +159,30 @@ def _read_metadata(folder: Path) -> tuple[dict[str, Any], str]:
         metadata = json.loads(raw)
     except OSError as error:
         raise MalscanError(_not_a_model(folder, f"{METADATA}: {error.strerror}")) from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise MalscanError(_not_a_model(folder, f"{METADATA} is not valid JSON")) from None
     if not isinstance(metadata, dict) or metadata.get("schema") != SCHEMA:
         raise MalscanError(_not_a_model(folder, f"{METADATA} does not say schema {SCHEMA}"))
     return metadata, hashlib.sha256(raw).hexdigest()
+
+
+def _text(facts: dict[str, Any], key: str) -> str:
+    if not isinstance(facts[key], str):
+        raise TypeError(f"'{key}': {facts[key]!r} is not text")
+    return facts[key]
+
+
+def _number(facts: dict[str, Any], key: str, least: float, most: float) -> float:
+    value = facts[key]
+    if not isinstance(value, int | float) or not least <= value <= most:
+        raise ValueError(f"'{key}': not a number between {least:g} and {most:g}")
+    return float(value)
+
+
+def _whole_number(facts: dict[str, Any], key: str, least: int, most: int) -> int:
+    if not isinstance(facts[key], int):
+        raise TypeError(f"'{key}': not a whole number")
+    return int(_number(facts, key, least, most))
 
 
 def _read_arrays(path: Path, sha256: str) -> Arrays:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from malscan.model import ErrorRates
 
@@ -35,6 +34,9 @@ def apparent(above: int, classified: int) -> Estimate | None:
     """
     if not classified:
         return None
+    # Imported here: it takes longer than everything else that a wrong command line needs.
+    from scipy import stats
+
     interval = stats.binomtest(above, classified).proportion_ci(method="wilson")
     return Estimate(above / classified, float(interval.low), float(interval.high))
 
@@ -46,7 +48,8 @@ def why_not_corrected(rates: ErrorRates | None, threshold: float) -> str | None:
     place = _on_grid(rates, threshold)
     if place is None:
         return f"the error rates of the model are not known at threshold {threshold:g}"
-    if rates.sensitivity[place] - rates.false_positive_rate[place] < _LEAST_DISCRIMINATION:
+    discrimination = rates.sensitivity[place] - rates.false_positive_rate[place]
+    if not discrimination >= _LEAST_DISCRIMINATION:  # also where it is not a number
         return f"the model hardly tells the classes apart at threshold {threshold:g}"
     return None
 
@@ -80,13 +83,14 @@ def corrected(above: int, classified: int, rates: ErrorRates, threshold: float) 
         rates.drawn_sensitivity[row, place].astype(float),
         rates.drawn_false_positive_rate[row, place].astype(float),
     )
-    value = _rogan_gladen(
+    (value,) = _rogan_gladen(
         np.array([above / classified]),
         rates.sensitivity[place].astype(float),
         rates.false_positive_rate[place].astype(float),
     )
     low, high = np.percentile(drawn, [2.5, 97.5])
-    return Estimate(float(value[0]), float(low), float(high))
+    # The posterior leaves out 0 and 1 themselves, where an error-free model may well be.
+    return Estimate(float(value), float(min(low, value)), float(max(high, value)))
 
 
 def _rogan_gladen(

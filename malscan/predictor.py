@@ -25,9 +25,12 @@ class Predictor:
         """Build the network and load the weights.
 
         Raises:
-            MalscanError: the weights do not fit the network that the model names.
+            MalscanError: the model names a resize kernel or a network that is not known, or
+                the weights do not fit the network.
         """
         self.model = model
+        if model.kernel not in list(Kernel):
+            raise MalscanError(f"model {model.name}: unknown resize kernel {model.kernel!r}")
         self.preprocessing = Preprocessing(model.size, Kernel(model.kernel), model.rescale)
         self._classify = classifier(_rebuild(model), self.preprocessing, model.temperature)
 
@@ -78,7 +81,7 @@ def classifier(
         `parasitized`.
     """
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(jit_compile=False)
     def classify(pixels: tf.Tensor) -> tf.Tensor:
         softmax = network(tf.cast(pixels, tf.float32) * preprocessing.rescale, training=False)
         return tf.sigmoid(logits(softmax) / temperature)

@@ -16,7 +16,7 @@ def native_output_hidden(hidden: bool = True) -> Iterator[None]:
     Args:
         hidden: False changes nothing.
     """
-    if not hidden:
+    if not hidden or sys.stderr is None:  # None where the command was started with 2>&-
         yield
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

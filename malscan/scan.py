@@ -12,46 +12,18 @@ from pathlib import Path
 
 from malscan import __version__
 from malscan.atomic import AtomicFile, locked
-from malscan.errors import ExitCode, MalscanError, StoppedError, UsageError
+from malscan.errors import ExitCode, MalscanError, StoppedError
 from malscan.model import Model, find_model, load_model
 from malscan.prediction import Prediction
-from malscan.report import STDOUT, check_names, open_report
+from malscan.report.formats import open_report
 from malscan.report.interface import ModelFacts, Report, ScanFacts
+from malscan.report.names import STDOUT
 from malscan.report.row import Row, row_of
 from malscan.report.summary import Summary, Tally
+from malscan.settings import ScanSettings
 from malscan.walk import CellImage, Walk
 
-DEFAULT_BATCH_SIZE = 256
 PRECISION = "float32"
-
-
-@dataclass(frozen=True, slots=True)
-class ScanSettings:
-    """What to scan, how, and where to.
-
-    Attributes:
-        paths: folders and files.
-        outs: names of reports; the suffix picks the format, `-` is CSV to stdout.
-        listed: further paths, one by one (`--files-from`).
-        model: model folder; None for `MALSCAN_MODEL` or the embedded model.
-        threshold: probability from which a cell is called parasitized; None for the model's.
-        batch_size: images to a forward pass.
-        any_size: accept images with a side over 512 pixels.
-        keep_going: images that cannot be read do not change the exit code.
-        fail_on_failed: stop at the first image that cannot be read.
-        allow_empty: finding no image gives an empty report instead of an error.
-    """
-
-    paths: tuple[str, ...]
-    outs: tuple[str, ...]
-    listed: Iterable[str] = ()
-    model: Path | None = None
-    threshold: float | None = None
-    batch_size: int = DEFAULT_BATCH_SIZE
-    any_size: bool = False
-    keep_going: bool = False
-    fail_on_failed: bool = False
-    allow_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +77,10 @@ def scan(
             report is written.
 
     Raises:
-        UsageError: the settings ask for something that cannot be.
         LockedError: another run writes one of the reports.
         MalscanError: no image, no valid model, a report that cannot be written.
     """
     clock = _Clock()
-    check_names(settings.outs)
-    _check_numbers(settings)
     walk = Walk(settings.paths, listed=settings.listed)
     files = [Path(out) for out in settings.outs if out != STDOUT]
     with locked(files):
@@ -167,13 +136,6 @@ class _Counts:
             self.failed += prediction.error is not None
             if prediction.grey:
                 self.grey[prediction.image.slide] += 1
-
-
-def _check_numbers(settings: ScanSettings) -> None:
-    if settings.threshold is not None and not 0 <= settings.threshold <= 1:
-        raise UsageError(f"--threshold {settings.threshold:g} is not between 0 and 1")
-    if settings.batch_size < 1:
-        raise UsageError(f"--batch-size {settings.batch_size} is less than 1")
 
 
 def _at_least_one(walk: Walk, allow_empty: bool) -> Iterator[CellImage]:

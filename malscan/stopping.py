@@ -46,4 +46,4 @@ class StopRequests:
     def _remember(self, number: int, frame: FrameType | None) -> None:
         if self._received is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self._received = signal.Signals(number)
+        self._received = self._received or signal.Signals(number)

@@ -125,6 +125,7 @@ def train(settings: TrainSettings, listener: TrainListener = TrainListener()) ->
             a loss that is not a number, a folder that cannot be written.
     """
     network = _network(settings.network)
+    _make_parent(settings.out)
     with locked([settings.out]):
         _check_target(settings)
         split = _split(settings)
@@ -174,6 +175,13 @@ def _network(name: str) -> Network:
     if name not in NETWORKS:
         raise UsageError(f"unknown network {name!r}. Known: {', '.join(NETWORKS)}")
     return NETWORKS[name]
+
+
+def _make_parent(out: Path) -> None:
+    try:
+        out.absolute().parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MalscanError(f"cannot make the folder of {out}: {error.strerror}") from None
 
 
 def _check_target(settings: TrainSettings) -> None:
@@ -274,7 +282,7 @@ def _write(
     partial = out.with_name(f".{out.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+        partial.mkdir()
         save_model(partial, metadata, weights_of(trained), rates)
         pd.DataFrame([asdict(epoch) for epoch in history]).to_csv(
             partial / "history.csv", index=False, float_format="%.6f"

@@ -84,11 +84,10 @@ class Walk:
         Raises:
             UsageError: one of `paths` does not exist.
         """
-        self._paths = [os.fsencode(path) for path in paths]
+        given = list(paths)
+        check_paths(given)
+        self._paths = [os.fsencode(path) for path in given]
         self._listed = listed
-        for path in self._paths:
-            if not os.path.lexists(path):
-                raise UsageError(f"no such file or folder: {_shown(path)}. Check the spelling.")
         self.images = 0
         self.skipped = 0
         self.notes: list[str] = []
@@ -221,6 +220,18 @@ class Walk:
             return False
         self.notes.append(f"skipped {_shown(child)}: it repeats the class folders of its parent")
         return True
+
+
+def check_paths(paths: Iterable[str]) -> None:
+    """Make sure that paths exist.
+
+    Raises:
+        UsageError: one does not.
+    """
+    for path in paths:
+        if not os.path.lexists(path):
+            shown = _shown(os.fsencode(path))
+            raise UsageError(f"no such file or folder: {shown}. Check the spelling.")
 
 
 def read_list(lines: Iterable[bytes]) -> Iterator[str]:

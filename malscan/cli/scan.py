@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from malscan.cli.guard import guarded
+from malscan.errors import UsageError
 from malscan.quiet import native_output_hidden
+from malscan.settings import DEFAULT_BATCH_SIZE, ScanSettings
 from malscan.stopping import StopRequests
 from malscan.walk import read_list
 
@@ -76,7 +78,7 @@ def scan(
     batch_size: Annotated[
         int,
         typer.Option(metavar="N", help="Images to a forward pass.", rich_help_panel=_MODEL),
-    ] = 256,
+    ] = DEFAULT_BATCH_SIZE,
     keep_going: Annotated[
         bool,
         typer.Option("--keep-going", help="Exit 0 all the same, not 3.", rich_help_panel=_FAILURES),
@@ -106,29 +108,12 @@ def scan(
     run writes this report; 130 interrupted; 143 terminated.
     """
     with guarded(verbose=verbose):
-        from malscan.cli.console import bars_wanted
-        from malscan.cli.scan_display import ScanBar, print_scan
-        from malscan.errors import UsageError
-        from malscan.scan import Progress, ScanSettings
-        from malscan.scan import scan as run
-
         if not paths and files_from is None:
             raise UsageError("nothing to scan. Name a folder: malscan scan ./slides --out r.csv")
-        outs = tuple(out or ())
-        with (
-            StopRequests() as stop,
-            _listed(files_from) as listed,
-            native_output_hidden(not verbose),
-        ):
-            bar = ScanBar(bars_wanted(quiet))
-
-            def on_progress(progress: Progress) -> None:
-                bar(progress)
-                stop.check()
-
+        with _listed(files_from) as listed:
             settings = ScanSettings(
                 paths=tuple(paths or ()),
-                outs=outs,
+                outs=tuple(out or ()),
                 listed=listed,
                 model=model,
                 threshold=threshold,
@@ -138,19 +123,34 @@ def scan(
                 fail_on_failed=fail_on_failed,
                 allow_empty=allow_empty,
             )
-            try:
-                result = run(settings, on_progress)
-            finally:
-                bar.close()
-            if not quiet:
-                print_scan(result, outs)
-        raise typer.Exit(result.exit_code)
+            with StopRequests() as stop, native_output_hidden(not verbose):
+                exit_code = _run(settings, stop, quiet)
+        raise typer.Exit(exit_code)
+
+
+def _run(settings: ScanSettings, stop: StopRequests, quiet: bool) -> int:
+    from malscan.cli.console import bars_wanted
+    from malscan.cli.scan_display import ScanBar, print_scan
+    from malscan.scan import Progress
+    from malscan.scan import scan as run
+
+    bar = ScanBar(bars_wanted(quiet))
+
+    def on_progress(progress: Progress) -> None:
+        bar(progress)
+        stop.check()
+
+    try:
+        result = run(settings, on_progress)
+    finally:
+        bar.close()
+    if not quiet:
+        print_scan(result, settings.outs)
+    return result.exit_code
 
 
 @contextmanager
 def _listed(files_from: str | None) -> Iterator[Iterator[str]]:
-    from malscan.errors import UsageError
-
     if files_from is None:
         yield iter(())
     elif files_from == "-":

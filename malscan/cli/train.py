@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,14 @@ import typer
 from malscan.cli.guard import guarded
 from malscan.quiet import native_output_hidden
 from malscan.stopping import StopRequests
+
+
+class NetworkName(StrEnum):
+    """Networks by name; named here so that a misspelt one is refused without TensorFlow."""
+
+    COMPACT = "compact"
+    BASELINE = "baseline"
+
 
 _SPLIT = "Split, by patient"
 _TRAINING = "Training"
@@ -20,7 +29,10 @@ def train(
     data: Annotated[
         Path,
         typer.Argument(
-            metavar="DATA", help="Folder that holds two class folders: Parasitized, Uninfected."
+            metavar="DATA",
+            exists=True,
+            file_okay=False,
+            help="Folder that holds two class folders: Parasitized, Uninfected.",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="MODEL_DIR", help="Model folder to make.")],
@@ -49,8 +61,8 @@ def train(
         ),
     ] = 0.1,
     network: Annotated[
-        str, typer.Option(help="compact or baseline.", rich_help_panel=_TRAINING)
-    ] = "compact",
+        NetworkName, typer.Option(help="Architecture.", rich_help_panel=_TRAINING)
+    ] = NetworkName.COMPACT,
     epochs: Annotated[
         int, typer.Option(min=1, help="Passes over the cells.", rich_help_panel=_TRAINING)
     ] = 24,
@@ -99,7 +111,7 @@ def train(
         settings = TrainSettings(
             data=data,
             out=out,
-            network=network,
+            network=network.value,
             recipe=Recipe(
                 epochs=epochs,
                 batch_size=batch_size,

@@ -1,7 +1,6 @@
 """CSV: one row an image, and beside it one row a slide."""
 
 import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -111,6 +110,13 @@ def _estimate(estimate: Estimate | None) -> tuple[str | None, ...]:
 
 
 def _lines(rows: Iterable[Iterable[object]]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
-    return buffer.getvalue()
+    lines = _Lines()
+    csv.writer(lines, lineterminator="\r\n").writerows(rows)
+    return "".join(lines)
+
+
+class _Lines(list[str]):
+    """Lines with plain ends. Python 3.11 quotes a lone CR only if CR is part of the line end."""
+
+    def write(self, line: str) -> None:
+        self.append(line.removesuffix("\r\n") + "\n")

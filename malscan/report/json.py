@@ -1,5 +1,6 @@
 """JSON: model, settings, summary, slides and images in one document."""
 
+import contextlib
 import json
 import shutil
 import tempfile
@@ -27,7 +28,11 @@ class JsonReport:
         """Open the file; raises `MalscanError` if it cannot be written."""
         self._file = AtomicFile(path)
         # Closed by `finish` or `discard`; without a name it is gone even if we are killed.
-        self._spool = tempfile.TemporaryFile("w+", encoding="utf-8", dir=path.parent)  # noqa: SIM115
+        try:
+            self._spool = tempfile.TemporaryFile("w+", encoding="utf-8", dir=path.parent)  # noqa: SIM115
+        except OSError as error:
+            self._file.discard()
+            raise self._cannot_spool(error) from None
         self._between = ""
 
     def write(self, rows: Sequence[Row]) -> None:
@@ -66,7 +71,8 @@ class JsonReport:
 
     def discard(self) -> None:
         """Leave nothing of an unfinished report."""
-        self._spool.close()
+        with contextlib.suppress(OSError):
+            self._spool.close()
         self._file.discard()
 
     def _cannot_spool(self, error: OSError) -> MalscanError:

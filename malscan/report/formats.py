@@ -1,0 +1,24 @@
+"""Which module writes which format."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from malscan.report.csv import CsvReport, CsvStream
+from malscan.report.interface import Report
+from malscan.report.json import JsonReport
+from malscan.report.names import STDOUT
+
+FORMATS: dict[str, Callable[[Path], Report]] = {".csv": CsvReport, ".json": JsonReport}
+"""Report formats by suffix of the file, one for each of `malscan.report.names.SUFFIXES`."""
+
+
+def open_report(out: str) -> Report:
+    """Open one report, by the suffix of its name; `-` is CSV to stdout.
+
+    Raises:
+        MalscanError: it cannot be written there.
+    """
+    if out == STDOUT:
+        return CsvStream(sys.stdout)
+    return FORMATS[Path(out).suffix.lower()](Path(out))

@@ -1,0 +1,68 @@
+"""The model that comes with the package."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import TEST_PATIENTS
+from draw_cells import draw_labelled
+
+from malscan.dataset import labelled_cells
+from malscan.labels import PARASITIZED
+from malscan.metrics import figures
+from malscan.model import EMBEDDED, load_model
+from malscan.predictor import Predictor
+
+
+def test_it_takes_at_most_3_mb_and_carries_a_card() -> None:
+    files = [path for path in EMBEDDED.rglob("*") if path.is_file()]
+
+    assert sum(path.stat().st_size for path in files) <= 3_000_000
+    assert "Research use only" in (EMBEDDED / "MODEL_CARD.md").read_text()
+
+
+def test_it_was_tested_on_the_fixed_patients_alone() -> None:
+    split = json.loads((EMBEDDED / "model.json").read_text())["split"]
+    fixed = set(TEST_PATIENTS.read_text().split())
+
+    assert set(split["test"]["patients"]) == fixed
+    assert not fixed & {*split["train"]["patients"], *split["validation"]["patients"]}
+
+
+def test_it_tells_drawn_cells_apart(tmp_path: Path) -> None:
+    draw_labelled(tmp_path, 8, 60, seed=99, size=80)
+    cells = labelled_cells(tmp_path)
+
+    predicted = Predictor(load_model(EMBEDDED)).predict(cells, batch_size=64)
+
+    right = [
+        prediction.call(0.5) == prediction.image.label
+        for batch in predicted
+        for prediction in batch
+    ]
+    assert len(right) == 120
+    assert np.mean(right) >= 0.97
+
+
+@pytest.mark.real_data
+def test_a_scan_of_the_real_test_patients_gives_the_figures_of_the_card(
+    real_test_cells: Path,
+) -> None:
+    model = load_model(EMBEDDED)
+    cells = labelled_cells(real_test_cells)
+
+    batches = Predictor(model).predict(cells, batch_size=256)
+    predictions = [prediction for batch in batches for prediction in batch]
+
+    measured = figures(
+        np.array([prediction.image.label == PARASITIZED for prediction in predictions]),
+        np.array([prediction.probability for prediction in predictions], float),
+        [str(prediction.image.patient) for prediction in predictions],
+        model.threshold,
+        draws=20,
+    )
+    assert measured["accuracy"].value >= 0.960
+    assert measured["roc_auc"].value >= 0.990
+    for name, figure in model.metadata["test_figures"].items():
+        assert measured[name].value == pytest.approx(figure["value"], abs=1e-4), name

@@ -1,0 +1,105 @@
+"""Tests of the network architectures."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from numpy.typing import NDArray
+
+from malscan.networks import NETWORKS, baseline, compact, fold
+from malscan.preprocess import Kernel
+
+
+def pixels(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
+    return rng.random((4, size, size, 3), dtype=np.float32)
+
+
+def randomize(network: keras.Model, rng: np.random.Generator) -> None:
+    """Give every weight a random value, the statistics of batch normalisation too."""
+    for weight in network.weights:
+        if "variance" in weight.path or "gamma" in weight.path:
+            weight.assign(rng.uniform(0.5, 2.0, weight.shape))
+        elif weight.path.endswith("kernel"):
+            weight.assign(rng.normal(0.0, np.prod(weight.shape[:-1]) ** -0.5, weight.shape))
+        else:
+            weight.assign(rng.normal(0.0, 0.3, weight.shape))
+
+
+def test_the_baseline_has_the_parameters_of_the_notebooks_network() -> None:
+    assert baseline().count_params() == 1_900_098
+
+
+def test_the_baseline_has_exactly_the_layers_of_the_notebooks_network() -> None:
+    network = baseline()
+    block = [layers.Conv2D, layers.MaxPooling2D]
+    head = [layers.Flatten, layers.Dropout, layers.Dense, layers.Dense]
+    assert [type(layer) for layer in network.layers] == block * 4 + head
+    assert network.input_shape == (None, 125, 125, 3)
+    convolutions, pools = network.layers[0:8:2], network.layers[1:8:2]
+    assert [layer.filters for layer in convolutions] == [64, 64, 128, 128]
+    for layer in convolutions:
+        assert layer.kernel_size == (3, 3)
+        assert layer.strides == (1, 1)
+        assert layer.padding == "valid"
+        assert layer.activation is keras.activations.relu
+        assert layer.use_bias
+    for layer in pools:
+        assert (layer.pool_size, layer.strides) == ((2, 2), (2, 2))
+        assert layer.padding == "valid"
+    _, dropout, dense, probabilities = network.layers[8:]
+    assert dropout.rate == 0.5
+    assert (dense.units, dense.activation) == (512, keras.activations.relu)
+    assert (probabilities.units, probabilities.activation) == (2, keras.activations.softmax)
+
+
+def test_the_baseline_takes_the_input_of_the_notebooks_loader() -> None:
+    preprocessing = NETWORKS["baseline"].preprocessing
+    assert (preprocessing.size, preprocessing.kernel) == (125, Kernel.PILLOW_NEAREST)
+    assert preprocessing.rescale == 1 / 255
+
+
+def test_the_compact_network_has_at_most_half_a_million_parameters() -> None:
+    assert 0 < compact().count_params() <= 500_000
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_takes_pixels_of_the_size_its_preprocessing_makes(name: str) -> None:
+    network = NETWORKS[name]
+    size = network.preprocessing.size
+    for model in (network.build(), network.build_folded()):
+        assert model.input_shape == (None, size, size, 3)
+        assert model.output_shape == (None, 2)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_gives_probabilities_that_sum_to_1(name: str, rng: np.random.Generator) -> None:
+    network = NETWORKS[name]
+    model = network.build()
+    randomize(model, rng)
+    out = np.asarray(model(pixels(rng, network.preprocessing.size), training=False))
+    assert out.dtype == np.float32
+    assert ((out > 0) & (out < 1)).all()
+    np.testing.assert_allclose(out.sum(axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_folded_network_computes_the_same_function(name: str, rng: np.random.Generator) -> None:
+    network = NETWORKS[name]
+    model = network.build()
+    randomize(model, rng)
+    images = pixels(rng, network.preprocessing.size)
+    expected = np.asarray(model(images, training=False))
+    assert np.ptp(expected[:, 0]) > 1e-3, "the images must not all look alike to the network"
+    np.testing.assert_allclose(fold(model, network)(images, training=False), expected, atol=1e-5)
+
+
+def test_a_folded_compact_network_is_free_of_batch_normalisation() -> None:
+    def normalisations(model: keras.Model) -> int:
+        return sum(isinstance(layer, layers.BatchNormalization) for layer in model.layers)
+
+    network = NETWORKS["compact"]
+    trained = network.build()
+    folded = fold(trained, network)
+    assert normalisations(trained) > 0
+    assert normalisations(folded) == 0
+    assert folded.count_params() < trained.count_params()
