@@ -98,10 +98,11 @@ def locked(paths: Iterable[Path]) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         # The same order in every run: two runs cannot each wait for the other's lock.
-        for path in sorted({Path(os.path.realpath(path)) for path in paths}):
-            if not path.parent.is_dir():
-                raise MalscanError(f"cannot write {path}: there is no folder {path.parent}.")
-            lock = filelock.FileLock(path.with_name(f".{path.name}.lock"))
+        for target, path in sorted({Path(os.path.realpath(path)): path for path in paths}.items()):
+            # Asked here because the lock would make the folder, whose name may be a slip.
+            if not target.parent.is_dir():
+                raise MalscanError(f"cannot write {path}: no such folder. Make it, or check it.")
+            lock = filelock.FileLock(target.with_name(f".{target.name}.lock"))
             try:
                 stack.enter_context(lock.acquire(timeout=0))
             except filelock.Timeout:

@@ -81,7 +81,7 @@ def classifier(
         `parasitized`.
     """
 
-    @tf.function(jit_compile=False)
+    @tf.function(jit_compile=False, autograph=False)
     def classify(pixels: tf.Tensor) -> tf.Tensor:
         softmax = network(tf.cast(pixels, tf.float32) * preprocessing.rescale, training=False)
         return tf.sigmoid(logits(softmax) / temperature)
