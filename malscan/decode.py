@@ -171,6 +171,10 @@ def _decode_png(data: bytes, any_size: bool) -> Decoded:
         raise UnreadableImageError(_png_fault(data)) from None
     if depth == 16:
         pixels = _from_16_bit(pixels)
+    elif depth < 8:
+        # TensorFlow has checked the file, but it keeps only `depth` bits of each colour.
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            pixels = np.asarray(image.convert("RGBA"))
     return Decoded(_on_black(pixels), grey=colour in (0, 4))
 
 
@@ -207,22 +211,18 @@ def _decode_with_pillow(data: bytes, any_size: bool) -> Decoded:
             image.load()
             if image.format == "JPEG" and not _jpeg_has_end(data):
                 raise UnreadableImageError("truncated: the JPEG has no end marker")
+            if image.format == "GIF" and not _gif_has_end(data):
+                raise UnreadableImageError("truncated: the GIF has no end")
             upright = ImageOps.exif_transpose(image)
             return Decoded(_rgb(upright), grey=upright.mode in ("1", "L", "LA", "I;16", "I;16B"))
+    except UnreadableImageError:
+        raise
     except UnidentifiedImageError:
         raise UnreadableImageError(_why_unidentified(data)) from None
     except Image.DecompressionBombError:
         raise UnreadableImageError("too large: the header promises too many pixels") from None
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        struct.error,
-        EOFError,
-        IndexError,
-        KeyError,
-    ) as error:
-        # Pillow's readers raise all of these, and more kinds of text, on damaged files.
+    except Exception as error:
+        # Pillow's readers raise nearly any kind of error on damaged files.
         word = "truncated" if "truncated" in str(error).lower() else "damaged"
         raise UnreadableImageError(f"{word}: {error}") from None
 
@@ -248,6 +248,22 @@ def _jpeg_has_end(data: bytes) -> bool:
         else:
             offset += 2 + int.from_bytes(data[offset + 2 : offset + 4], "big")
     return False
+
+
+def _gif_has_end(data: bytes) -> bool:
+    """Whether the blocks of a GIF run on to its trailer; if not, more frames may be missing."""
+    offset = 13 + _gif_palette_bytes(data[10:11])
+    while offset < len(data) and data[offset] != 0x3B:
+        is_frame = data[offset] == 0x2C
+        offset += 11 + _gif_palette_bytes(data[offset + 9 : offset + 10]) if is_frame else 2
+        while offset < len(data) and data[offset]:
+            offset += 1 + data[offset]
+        offset += 1
+    return offset < len(data)
+
+
+def _gif_palette_bytes(flags: bytes) -> int:
+    return 3 << (flags[0] & 7) + 1 if flags and flags[0] & 0x80 else 0
 
 
 def _rgb(image: Image.Image) -> Pixels:

@@ -1,8 +1,8 @@
 """The one path from files to batches, for training, evaluation and scanning alike.
 
 Images go through tf.data: read, header check, decode, resize, batch, prefetch. An image that
-the decoder refuses drops out of the graph; its number tells which one is missing, so it comes
-out as a failure with a reason, and every image that went in is accounted for.
+the decoder refuses drops out of the graph; the places of the others tell that it is missing, so
+it comes out as a failure with a reason, and every image that went in is accounted for.
 """
 
 import os
@@ -19,12 +19,6 @@ import tensorflow as tf
 from malscan.decode import MAX_BYTES, UnreadableImageError, decode, decode_plain, is_plain
 from malscan.preprocess import Preprocessing, resize
 from malscan.walk import CellImage
-
-_CHUNK = 1024
-"""Paths handed to the graph at a time: one by one the hand-over would be the bottleneck."""
-_PULSE = -1
-"""Number of the element that ends each chunk. It always arrives, so that a long run of
-refused images cannot keep a batch from filling up, and with it the progress from showing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,88 +73,90 @@ def batches(
     Raises:
         Exception: whatever iterating over `images` raises.
     """
-    feeder = _Feeder(images)
-    for numbers, pixels, grey, errors in _dataset(feeder, preprocessing, batch_size, any_size):
+    feeder = _Feeder(images, batch_size)
+    for places, pixels, grey, errors in _dataset(feeder, preprocessing, any_size):
+        slots = {place: slot for slot, place in enumerate(places.numpy())}
+        facts = list(zip(grey.numpy(), errors.numpy(), strict=True))
         items: list[Loaded] = []
-        facts = zip(numbers.numpy(), grey.numpy(), errors.numpy(), strict=True)
-        for slot, (number, is_grey, error) in enumerate(facts):
-            if number == _PULSE:
-                continue
-            items += (_refused(image, any_size) for image in feeder.take_until(number))
-            (image,) = feeder.take_until(number + 1)
-            if error:
+        for place, image in enumerate(feeder.take()):
+            slot = slots.get(place)
+            if slot is None:
+                items.append(_refused(image, any_size))
+            elif error := facts[slot][1]:
                 items.append(Loaded(image, None, error.decode()))
             else:
-                items.append(Loaded(image, slot, None, bool(is_grey)))
-        yield Batch(_padded(pixels, batch_size), items)
+                items.append(Loaded(image, slot, None, bool(facts[slot][0])))
+        readable = any(item.slot is not None for item in items)
+        yield Batch(_full(pixels[:-1], batch_size) if readable else None, items)
     if feeder.fault:
         raise feeder.fault
-    if rest := [_refused(image, any_size) for image in feeder.take_all()]:
-        yield Batch(None, rest)
 
 
 class _Feeder:
-    """Numbers the images for the graph and keeps their records until they come back."""
+    """Hands images to the graph, a batch at a time, and keeps their records meanwhile."""
 
-    def __init__(self, images: Iterable[CellImage]) -> None:
+    def __init__(self, images: Iterable[CellImage], batch_size: int) -> None:
         self._images = iter(images)
-        self._waiting: deque[CellImage] = deque()
-        self._taken = 0
-        self._given = 0
-        self.fault: Exception | None = None
+        self._batch_size = batch_size
+        self._waiting: deque[list[CellImage]] = deque()
+        self.fault: BaseException | None = None
 
-    def chunks(self) -> Iterator[tuple[list[int], list[bytes], list[str]]]:
-        """Numbers, paths and already known errors of the next images, and a pulse."""
-        while chunk := self._next_chunk():
-            numbers = [*range(self._given, self._given + len(chunk)), _PULSE]
-            errors = [image.error or _fault_of_file(image.path) or "" for image in chunk]
-            self._waiting.extend(chunk)
-            self._given += len(chunk)
-            yield numbers, [*(_path_for_graph(image.path) for image in chunk), b""], [*errors, "-"]
+    def give(self) -> Iterator[tuple[range, list[bytes], list[bytes]]]:
+        """Places, paths and already known errors of the images of each batch.
 
-    def _next_chunk(self) -> list[CellImage]:
+        A place more ends each batch. It carries an error, so it is never read and never drops
+        out: even a batch of which every image is refused comes back, and shows progress.
+        """
+        while images := self._next():
+            faults = (image.error or _fault_of_file(image.path) or "" for image in images)
+            errors = [fault.encode(errors="backslashreplace") for fault in faults]
+            paths = [_path_for_graph(image.path) for image in images]
+            self._waiting.append(images)
+            yield range(len(images) + 1), [*paths, b""], [*errors, b"end of batch"]
+
+    def take(self) -> list[CellImage]:
+        """The images of the next batch to come back."""
+        return self._waiting.popleft()
+
+    def _next(self) -> list[CellImage]:
         """The next images; a fault of their source is kept for the thread that asked."""
         try:
-            return list(islice(self._images, _CHUNK))
-        except Exception as fault:
+            return list(islice(self._images, self._batch_size))
+        except BaseException as fault:
             self.fault = fault
             return []
 
-    def take_until(self, number: int) -> Iterator[CellImage]:
-        while self._taken < number:
-            self._taken += 1
-            yield self._waiting.popleft()
 
-    def take_all(self) -> Iterator[CellImage]:
-        return self.take_until(self._given)
+def _dataset(feeder: _Feeder, preprocessing: Preprocessing, any_size: bool) -> tf.data.Dataset:
+    """Batches of (places, pixels, grey, errors), in order; what was refused is missing.
 
+    Whole batches are loaded side by side, each by one thread. Sharing out single images would
+    leave cores idle: they take less time than the system needs to move a thread.
+    """
+    loader = _loader(preprocessing, any_size)
+    cores = len(os.sched_getaffinity(0))
 
-def _dataset(
-    feeder: _Feeder, preprocessing: Preprocessing, batch_size: int, any_size: bool
-) -> tf.data.Dataset:
-    chunk = (
-        tf.TensorSpec([None], tf.int64),
-        tf.TensorSpec([None], tf.string),
-        tf.TensorSpec([None], tf.string),
+    def load(places: tf.Tensor, paths: tf.Tensor, errors: tf.Tensor) -> tf.data.Dataset:
+        single = tf.data.Dataset.from_tensor_slices((places, paths, errors))
+        loaded = single.map(loader).ignore_errors()
+        return loaded.batch(tf.size(places, tf.int64))
+
+    names = tf.TensorSpec([None], tf.string)
+    given = tf.data.Dataset.from_generator(
+        feeder.give, output_signature=(tf.TensorSpec([None], tf.int64), names, names)
     )
-    return (
-        tf.data.Dataset.from_generator(feeder.chunks, output_signature=chunk)
-        .unbatch()
-        .map(
-            _loader(preprocessing, any_size),
-            num_parallel_calls=len(os.sched_getaffinity(0)),
-            deterministic=True,
-        )
-        .ignore_errors()
-        .batch(batch_size)
-        .prefetch(2)
-    )
+    return given.interleave(
+        tf.autograph.experimental.do_not_convert(load),
+        cycle_length=cores,
+        num_parallel_calls=cores,
+        deterministic=True,
+    ).prefetch(1)
 
 
 def _loader(
     preprocessing: Preprocessing, any_size: bool
 ) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]:
-    """The function that turns one numbered path into one element of a batch."""
+    """The function that turns one path into one element of a batch."""
     size = preprocessing.size
     blank = tf.zeros([size, size, 3], tf.uint8)
 
@@ -178,9 +174,9 @@ def _loader(
         data = tf.io.read_file(path)
         return tf.cond(is_plain(data, any_size), lambda: plain(data), lambda: careful(data))
 
-    def load(number: tf.Tensor, path: tf.Tensor, error: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def load(place: tf.Tensor, path: tf.Tensor, error: tf.Tensor) -> tuple[tf.Tensor, ...]:
         known = tf.not_equal(error, b"")
-        return number, *tf.cond(
+        return place, *tf.cond(
             known, lambda: (blank, tf.constant(False), error), lambda: read(path)
         )
 
@@ -201,6 +197,8 @@ def _fault_of_file(path: str) -> str | None:
         status = os.stat(path)
     except OSError as error:
         return _plain(error)
+    except ValueError:
+        return "no file can have this name: it holds a zero byte"
     if not stat.S_ISREG(status.st_mode):
         return "not a regular file"
     if status.st_size > MAX_BYTES:
@@ -222,11 +220,14 @@ def _refused(image: CellImage, any_size: bool) -> Loaded:
 def _path_for_graph(path: str) -> bytes:
     """Bytes of a path; relative ones get `./` so that none is taken for a remote address."""
     raw = os.fsencode(path)
+    if b".." in raw.split(b"/"):
+        # TensorFlow takes `link/..` for `.`; to the system it is the parent of the link's target.
+        return os.path.realpath(raw)
     return raw if raw.startswith(b"/") else b"./" + raw
 
 
-def _padded(pixels: tf.Tensor, batch_size: int) -> tf.Tensor:
-    """Fill up the last batch: with one shape a probability cannot depend on its neighbours."""
+def _full(pixels: tf.Tensor, batch_size: int) -> tf.Tensor:
+    """Fill up a batch: with one shape a probability cannot depend on its neighbours."""
     missing = batch_size - pixels.shape[0]
     return tf.pad(pixels, [[0, missing], [0, 0], [0, 0], [0, 0]]) if missing else pixels
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 
 
@@ -12,6 +13,7 @@ def native_output_hidden(hidden: bool = True) -> Iterator[None]:
 
     TensorFlow and libjpeg write to file descriptor 2 directly, some of it before any setting
     could silence them. Python's own stderr is moved to a copy of the descriptor meanwhile.
+    Warnings that libraries give to developers are hidden as well.
 
     Args:
         hidden: False changes nothing.
@@ -27,7 +29,9 @@ def native_output_hidden(hidden: bool = True) -> Iterator[None]:
     try:
         sys.stderr = os.fdopen(os.dup(kept), "w", buffering=1, errors="backslashreplace")
         os.dup2(nowhere, 2)
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         sys.stderr.close()
         sys.stderr = python_stderr

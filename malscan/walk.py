@@ -95,6 +95,8 @@ class Walk:
         self._real_roots = [os.path.join(os.path.realpath(path), b"") for path in self._paths]
         self._folders_seen: set[tuple[int, int]] = set()
         self._files_seen: set[int] = set()
+        # The walk's own: the current folder may be another one in the next walk.
+        self._real_folder = lru_cache(maxsize=64)(os.path.realpath)
 
     def __iter__(self) -> Iterator[CellImage]:
         several = len(self._paths) > 1
@@ -111,8 +113,8 @@ class Walk:
             yield from self._tree(_Root(typed, name, typed if several else b""))
         elif _is_candidate(os.path.basename(path)):
             slide = os.fsdecode(os.path.dirname(path) or b".")
-            real = _real_path(path)
-            if not self._folder_was_walked(os.path.dirname(real)) and self._first_time(real):
+            real = self._real_path(path)
+            if not self._was_walked(real) and self._first_time(real):
                 yield self._image(path, slide)
         else:
             self.skipped += 1
@@ -176,9 +178,9 @@ class Walk:
         self, folder: _Folder, path: bytes, entry: os.DirEntry[bytes] | None
     ) -> Iterator[CellImage]:
         linked = entry is not None and entry.is_symlink()
-        if linked and self._is_inside_a_root(path):
+        if linked and (self._is_inside_a_root(path) or self._was_walked(self._real_path(path))):
             return
-        if (linked or self._files_seen) and not self._first_time(_real_path(path)):
+        if (linked or self._files_seen) and not self._first_time(self._real_path(path)):
             return
         yield self._image(path, folder.root.slide(folder.relative))
 
@@ -204,12 +206,19 @@ class Walk:
                 return os.path.isfile(real) and _is_candidate(below[-1]) and not hidden
         return False
 
-    def _folder_was_walked(self, folder: bytes) -> bool:
-        try:
-            status = os.stat(folder)
-        except OSError:
+    def _was_walked(self, real: bytes) -> bool:
+        """Whether a file has come, or will come, as an entry of a folder of this walk."""
+        if not _is_candidate(os.path.basename(real)):
             return False
+        if os.path.islink(real) or not os.path.lexists(real):
+            return False  # a link that leads nowhere
+        status = os.stat(os.path.dirname(real))
         return (status.st_dev, status.st_ino) in self._folders_seen
+
+    def _real_path(self, path: bytes) -> bytes:
+        if os.path.islink(path):
+            return os.path.realpath(path)
+        return os.path.join(self._real_folder(os.path.dirname(path)), os.path.basename(path))
 
     def _is_nested_copy(self, parent: bytes, child: bytes) -> bool:
         """Whether `child` repeats its parent's name and class folders (a known re-packing)."""
@@ -242,9 +251,14 @@ def read_list(lines: Iterable[bytes]) -> Iterator[str]:
 
     Yields:
         Paths; bytes that are not UTF-8 are kept as surrogates.
+
+    Raises:
+        UsageError: a line holds a zero byte, as lists for `xargs -0` do.
     """
     for line in lines:
         path = line.rstrip(b"\r\n")
+        if b"\0" in path:
+            raise UsageError("the list of paths holds zero bytes. Give one path a line.")
         if path:
             yield os.fsdecode(path)
 
@@ -267,17 +281,6 @@ def _class_folders(path: bytes) -> set[str]:
     except OSError:
         return set()
     return {found for name in names if (found := class_of_folder(name))}
-
-
-@lru_cache(maxsize=64)
-def _real_folder(path: bytes) -> bytes:
-    return os.path.realpath(path)
-
-
-def _real_path(path: bytes) -> bytes:
-    if os.path.islink(path):
-        return os.path.realpath(path)
-    return os.path.join(_real_folder(os.path.dirname(path)), os.path.basename(path))
 
 
 def _shown(path: bytes) -> str:

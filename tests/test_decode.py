@@ -393,6 +393,14 @@ def test_a_gif_with_one_frame_gives_its_pixels() -> None:
     np.testing.assert_array_equal(decode(encoded(image, "GIF")).pixels, image.convert("RGB"))
 
 
+def test_a_gif_may_have_a_comment_or_other_bytes_at_its_end() -> None:
+    image = picture().quantize(64)
+    data = encoded(image, "GIF")
+    assert data.endswith(b";")
+    for longer in (data[:-1] + b"\x21\xfe\x01x\0;", data + b"\0\0"):
+        np.testing.assert_array_equal(decode(longer).pixels, image.convert("RGB"))
+
+
 def test_a_transparent_colour_of_a_gif_becomes_black() -> None:
     image = picture().quantize(16)
     see_through = np.asarray(image) == 5
@@ -687,17 +695,13 @@ def test_any_bytes_are_refused_and_give_no_pixels(start: bytes, rest: bytes) -> 
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from(["PNG", "JPEG", "progressive JPEG"]), DAMAGE)
-def test_the_two_ways_never_give_different_pixels_of_a_damaged_file(
-    name: str, damage: list[tuple[float, int]]
+@given(DAMAGE)
+def test_a_damaged_png_gives_the_same_pixels_on_both_ways_or_none(
+    damage: list[tuple[float, int]],
 ) -> None:
-    data = bytearray(SMALL[name])
+    data = bytearray(SMALL["PNG"])
     for place, byte in damage:
         data[int(place * len(data))] = byte
     pixels = on_the_fast_path(bytes(data))
     if pixels is not None:
-        try:
-            careful = decode(bytes(data)).pixels
-        except UnreadableImageError:
-            return
-        np.testing.assert_array_equal(pixels, careful)
+        np.testing.assert_array_equal(pixels, decode(bytes(data)).pixels)

@@ -63,7 +63,7 @@ BAD: dict[str, tuple[str, Callable[[str], None]]] = {
     "missing.png": ("no such file", lambda name: None),
     "directory.png": ("not a regular file", directory),
     "fifo.png": ("not a regular file", os.mkfifo),
-    "endless.png": ("not a regular file", link_to("/dev/zero")),
+    "device.png": ("not a regular file", link_to("/dev/null")),
     "loop.png": ("too many levels of symbolic links", link_to("loop.png")),
     "gone.png": ("no such file", link_to("nowhere.png")),
     "huge.png": ("too large", huge),

@@ -193,6 +193,7 @@ def test_listed_files_are_counted_under_their_parent_folder_as_given() -> None:
 # Every image once
 
 
+@pytest.mark.timeout(60)
 def test_a_symlink_loop_ends() -> None:
     touch("A/s1/1.png", "A/s2/2.png")
     link("A/s1/up", "A")
