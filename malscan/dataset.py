@@ -1,7 +1,7 @@
 """Labelled cells: a folder with two class folders, each cell with its class and patient."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from malscan.errors import MalscanError
@@ -9,32 +9,49 @@ from malscan.labels import CLASSES, class_of_path, patient_of_path
 from malscan.walk import CellImage, Walk
 
 
-def labelled_cells(data: Path) -> list[CellImage]:
+@dataclass(frozen=True, slots=True)
+class LabelledCells:
+    """The cells of a labelled folder.
+
+    Attributes:
+        cells: cells in the order of the walk, with label, and with patient where the name tells.
+        notes: parts of the folder that were left out, and why.
+    """
+
+    cells: list[CellImage]
+    notes: list[str]
+
+
+def labelled_cells(data: Path) -> LabelledCells:
     """All cells under a folder whose class folders say what they are.
 
     Args:
         data: folder with two class folders (`Parasitized` and `Uninfected`, or other usual
-            names in any case), at any depth.
-
-    Returns:
-        The cells in the order of the walk, with label, and with patient where the name tells.
+            names in any case), at any depth. What stands above it plays no part.
 
     Raises:
         UsageError: no such folder.
         MalscanError: a class is missing.
     """
-    cells = [
-        replace(image, label=label, patient=patient_of_path(image.path))
-        for image in Walk([str(data)])
-        if (label := class_of_path(image.path))
-    ]
+    walk = Walk([str(data)])
+    cells = []
+    unlabelled = 0
+    for image in walk:
+        if label := class_of_path(image.path.removeprefix(str(data))):
+            patient = patient_of_path(image.path)
+            cells.append(replace(image, label=label, patient=patient))
+        else:
+            unlabelled += 1
     for name in CLASSES:
         if not any(cell.label == name for cell in cells):
             raise MalscanError(
                 f"no {name} cells under {data}. "
                 "Give a folder that holds two class folders, Parasitized and Uninfected."
             )
-    return cells
+    notes = list(walk.notes)
+    if unlabelled:
+        notes.append(f"left out {unlabelled} images that lie in no class folder")
+    return LabelledCells(cells, notes)
 
 
 def with_known_patient(cells: Iterable[CellImage]) -> list[CellImage]:

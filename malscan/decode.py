@@ -128,14 +128,14 @@ def _is_plain_png(data: tf.Tensor, any_size: bool) -> tf.Tensor:
 
 
 def _is_plain_jpeg(data: tf.Tensor, any_size: bool) -> tf.Tensor:
-    """Three components and no EXIF block, which could ask for a rotation."""
+    """Three components, no EXIF block (it could ask for a rotation), no second picture."""
 
     def three_components_that_fit() -> tf.Tensor:
         shape = tf.io.extract_jpeg_shape(data)
         return tf.equal(shape[2], 3) & _fits(shape[0], shape[1], any_size)
 
-    has_exif = tf.strings.regex_full_match(data, rb"\C*Exif\x00\x00\C*")
-    return tf.cond(has_exif, lambda: tf.constant(False), three_components_that_fit)
+    has_more = tf.strings.regex_full_match(data, rb"\C*(Exif\x00\x00|MPF\x00)\C*")
+    return tf.cond(has_more, lambda: tf.constant(False), three_components_that_fit)
 
 
 def _big_endian(data: tf.Tensor, offset: int) -> tf.Tensor:
@@ -172,10 +172,21 @@ def _decode_png(data: bytes, any_size: bool) -> Decoded:
     if depth == 16:
         pixels = _from_16_bit(pixels)
     elif depth < 8:
-        # TensorFlow has checked the file, but it keeps only `depth` bits of each colour.
-        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-            pixels = np.asarray(image.convert("RGBA"))
+        pixels = _low_depth_png(data)
     return Decoded(_on_black(pixels), grey=colour in (0, 4))
+
+
+def _low_depth_png(data: bytes) -> Pixels:
+    """Pixels [height, width, 4] of a PNG that TensorFlow has checked.
+
+    TensorFlow itself keeps only as many bits of each colour as the file has of each pixel.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            return np.asarray(image.convert("RGBA"))
+    except Exception:
+        # Pillow is stricter with text chunks; what it raises may hold a memory address.
+        raise UnreadableImageError(_png_fault(data)) from None
 
 
 def _png_frames(data: bytes) -> int:

@@ -13,6 +13,7 @@ from malscan.errors import MalscanError
 from malscan.labels import CLASSES
 from malscan.pipeline import batches
 from malscan.preprocess import Preprocessing
+from malscan.settings import DEFAULT_BATCH_SIZE, Recipe
 from malscan.walk import CellImage
 
 
@@ -44,28 +45,6 @@ class Cells:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """How to train.
-
-    Attributes:
-        epochs: passes over the training cells.
-        batch_size: cells to a step.
-        learning_rate: highest rate; it rises for one epoch and falls along a cosine to zero.
-        weight_decay: of AdamW.
-        label_smoothing: share of each label that is spread over both classes, against the
-            share of labels that are wrong.
-        seed: of weights, order and augmentation.
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    label_smoothing: float
-    seed: int
-
-
-@dataclass(frozen=True, slots=True)
 class Epoch:
     """What one epoch did; loss is the cross-entropy."""
 
@@ -81,7 +60,7 @@ def load_cells(images: Iterable[CellImage], preprocessing: Preprocessing) -> Cel
     pixels: list[npt.NDArray[np.uint8]] = []
     kept: list[CellImage] = []
     failed: list[tuple[CellImage, str]] = []
-    for batch in batches(images, preprocessing, batch_size=256):
+    for batch in batches(images, preprocessing, batch_size=DEFAULT_BATCH_SIZE):
         slots = []
         for item in batch.items:
             if item.slot is None:
@@ -192,4 +171,8 @@ def _plain_batches(cells: Cells, rescale: float) -> tf.data.Dataset:
     def prepare(pixels: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.cast(pixels, tf.float32) * rescale, target
 
-    return tf.data.Dataset.from_tensor_slices((cells.pixels, targets)).batch(256).map(prepare)
+    return (
+        tf.data.Dataset.from_tensor_slices((cells.pixels, targets))
+        .batch(DEFAULT_BATCH_SIZE)
+        .map(prepare)
+    )

@@ -12,6 +12,7 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 DRAWS = 2000
+"""Bootstrap draws behind each interval."""
 RATE_GRID = np.round(np.arange(0.05, 0.96, 0.05), 2).astype(np.float32)
 """Thresholds that a model keeps its error rates for."""
 _BINS = 15

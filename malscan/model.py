@@ -13,7 +13,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from malscan.errors import MalscanError, UsageError
+from malscan.errors import MalscanError
+from malscan.settings import check_model_exists
 
 SCHEMA = "malscan.model/1"
 METADATA = "model.json"
@@ -95,8 +96,7 @@ def load_model(folder: Path) -> Model:
         UsageError: there is nothing at `folder`.
         MalscanError: what is there is not a whole model.
     """
-    if not folder.exists():
-        raise UsageError(f"no such model: {folder}. Give a folder made by `malscan train`.")
+    check_model_exists(folder)
     metadata, digest = _read_metadata(folder)
     try:
         weights = _read_arrays(folder / WEIGHTS, metadata["weights_sha256"])
@@ -104,6 +104,7 @@ def load_model(folder: Path) -> Model:
         if metadata["error_rates_sha256"]:
             arrays = _read_arrays(folder / ERROR_RATES, metadata["error_rates_sha256"])
             rates = ErrorRates(**arrays)
+            _check_rates(rates)
         preprocessing = metadata["preprocessing"]
         return Model(
             name=_text(metadata, "name"),
@@ -183,6 +184,23 @@ def _whole_number(facts: dict[str, Any], key: str, least: int, most: int) -> int
     if not isinstance(facts[key], int):
         raise TypeError(f"'{key}': not a whole number")
     return int(_number(facts, key, least, most))
+
+
+def _check_rates(rates: ErrorRates) -> None:
+    grid = rates.thresholds.shape
+    draws = rates.drawn_sensitivity.shape[:1]
+    shapes = {
+        "sensitivity": grid,
+        "false_positive_rate": grid,
+        "drawn_sensitivity": draws + grid,
+        "drawn_false_positive_rate": draws + grid,
+    }
+    if len(grid) != 1 or draws == (0,):
+        raise ValueError("error rates: no grid of thresholds, or no draws")
+    for name, shape in shapes.items():
+        values = getattr(rates, name)
+        if values.shape != shape or not ((values >= 0) & (values <= 1)).all():
+            raise ValueError(f"error rates: {name}")
 
 
 def _read_arrays(path: Path, sha256: str) -> Arrays:

@@ -87,9 +87,23 @@ def batches(
             else:
                 items.append(Loaded(image, slot, None, bool(facts[slot][0])))
         readable = any(item.slot is not None for item in items)
-        yield Batch(_full(pixels[:-1], batch_size) if readable else None, items)
+        yield Batch(full_batch(pixels[:-1], batch_size) if readable else None, items)
     if feeder.fault:
         raise feeder.fault
+
+
+def full_batch(pixels: tf.Tensor, batch_size: int) -> tf.Tensor:
+    """Fill up a batch: with one shape a probability cannot depend on its neighbours.
+
+    Args:
+        pixels: uint8 tensor [at most batch_size, size, size, 3].
+        batch_size: images to a batch.
+
+    Returns:
+        uint8 tensor [batch_size, size, size, 3]; slots without image are black.
+    """
+    missing = batch_size - pixels.shape[0]
+    return tf.pad(pixels, [[0, missing], [0, 0], [0, 0], [0, 0]]) if missing else pixels
 
 
 class _Feeder:
@@ -224,12 +238,6 @@ def _path_for_graph(path: str) -> bytes:
         # TensorFlow takes `link/..` for `.`; to the system it is the parent of the link's target.
         return os.path.realpath(raw)
     return raw if raw.startswith(b"/") else b"./" + raw
-
-
-def _full(pixels: tf.Tensor, batch_size: int) -> tf.Tensor:
-    """Fill up a batch: with one shape a probability cannot depend on its neighbours."""
-    missing = batch_size - pixels.shape[0]
-    return tf.pad(pixels, [[0, missing], [0, 0], [0, 0], [0, 0]]) if missing else pixels
 
 
 def _plain(error: OSError) -> str:

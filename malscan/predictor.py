@@ -1,6 +1,10 @@
 """A model and images in, predictions out: in order, batch by batch, whatever the images are."""
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 import keras
 import numpy as np
@@ -28,6 +32,7 @@ class Predictor:
             MalscanError: the model names a resize kernel or a network that is not known, or
                 the weights do not fit the network.
         """
+        _use_one_thread_a_batch()
         self.model = model
         if model.kernel not in list(Kernel):
             raise MalscanError(f"model {model.name}: unknown resize kernel {model.kernel!r}")
@@ -49,8 +54,15 @@ class Predictor:
             went in, each once.
         """
         loaded = batches(images, self.preprocessing, batch_size=batch_size, any_size=any_size)
-        for batch in loaded:
-            yield self._predictions(batch)
+        workers = len(os.sched_getaffinity(0))
+        with ThreadPoolExecutor(workers) as pool:
+            running: deque[Future[list[Prediction]]] = deque()
+            for batch in loaded:
+                running.append(pool.submit(self._predictions, batch))
+                if len(running) > workers:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
 
     def _predictions(self, batch: Batch) -> list[Prediction]:
         scored = [] if batch.pixels is None else self._classify(batch.pixels).numpy()
@@ -63,6 +75,16 @@ class Predictor:
             )
             for item in batch.items
         ]
+
+
+def _use_one_thread_a_batch() -> None:
+    """Let batches run side by side instead of splitting each operation over the cores.
+
+    The operations of a small network are too short to be worth sharing out. Has no effect in a
+    process that has computed with TensorFlow before, as after a training.
+    """
+    with suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def classifier(
@@ -109,7 +131,13 @@ def _rebuild(model: Model) -> keras.Model:
     if model.network not in NETWORKS:
         known = ", ".join(NETWORKS)
         raise MalscanError(f"model {model.name}: unknown network {model.network!r} ({known})")
-    network = NETWORKS[model.network].build_folded()
+    known_network = NETWORKS[model.network]
+    if model.size != known_network.preprocessing.size:
+        raise MalscanError(
+            f"model {model.name}: {model.network} takes {known_network.preprocessing.size} pixels, "
+            f"not {model.size}"
+        )
+    network = known_network.build_folded()
     wanted = {variable.path: tuple(variable.shape) for variable in network.weights}
     found = {path: array.shape for path, array in model.weights.items()}
     if wanted != found:

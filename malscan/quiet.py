@@ -33,7 +33,8 @@ def native_output_hidden(hidden: bool = True) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
-        sys.stderr.close()
+        with contextlib.suppress(OSError):
+            sys.stderr.close()
         sys.stderr = python_stderr
         os.dup2(kept, 2)
         os.close(kept)

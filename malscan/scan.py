@@ -17,13 +17,14 @@ from malscan.model import Model, find_model, load_model
 from malscan.prediction import Prediction
 from malscan.report.formats import open_report
 from malscan.report.interface import ModelFacts, Report, ScanFacts
-from malscan.report.names import STDOUT
+from malscan.report.names import STDOUT, run_record_path
 from malscan.report.row import Row, row_of
 from malscan.report.summary import Summary, Tally
 from malscan.settings import ScanSettings
 from malscan.walk import CellImage, Walk
 
 PRECISION = "float32"
+FAILURES_KEPT = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class ScanResult:
         skipped: entries passed over because they are hidden or no images.
         notes: parts of the tree that were left out on purpose.
         grey: images without colour, by slide.
+        failures: the first few images that could not be read.
         seconds: duration.
         exit_code: `OK` or `SOME_UNREADABLE`.
     """
@@ -47,6 +49,7 @@ class ScanResult:
     skipped: int
     notes: list[str]
     grey: dict[str, int]
+    failures: list[Row]
     seconds: float
     exit_code: ExitCode
 
@@ -96,7 +99,7 @@ def scan(
                 for report in reports:
                     report.write(rows)
                 tally.add(rows)
-                counts.add(predictions)
+                counts.add(predictions, rows)
                 _tell(on_progress, counts, walk)
             summary = tally.summary(model.error_rates, threshold)
             for report in reports:
@@ -110,6 +113,7 @@ def scan(
         skipped=walk.skipped,
         notes=walk.notes,
         grey=dict(counts.grey),
+        failures=counts.failures,
         seconds=clock.seconds(),
         exit_code=ExitCode.OK if clean else ExitCode.SOME_UNREADABLE,
     )
@@ -129,13 +133,16 @@ class _Counts:
         self.done = 0
         self.failed = 0
         self.grey: Counter[str] = Counter()
+        self.failures: list[Row] = []
 
-    def add(self, predictions: Iterable[Prediction]) -> None:
-        for prediction in predictions:
+    def add(self, predictions: Iterable[Prediction], rows: Iterable[Row]) -> None:
+        for prediction, row in zip(predictions, rows, strict=True):
             self.done += 1
-            self.failed += prediction.error is not None
+            self.failed += row.error is not None
+            if row.error is not None and len(self.failures) < FAILURES_KEPT:
+                self.failures.append(row)
             if prediction.grey:
-                self.grey[prediction.image.slide] += 1
+                self.grey[row.slide] += 1
 
 
 def _at_least_one(walk: Walk, allow_empty: bool) -> Iterator[CellImage]:
@@ -224,7 +231,7 @@ def _run_record(clock: _Clock, summary: Summary, walk: Walk) -> str:
 def _publish(reports: list[Report], files: list[Path], run_record: str) -> None:
     """Give the reports their names, the first one last: where it is, the others are too."""
     if files:
-        with AtomicFile(files[0].with_name(f"{files[0].name}.run.json")) as run:
+        with AtomicFile(run_record_path(files[0])) as run:
             run.write(run_record)
             run.close()
             run.publish()

@@ -1,5 +1,6 @@
 """Train: labelled cells in, a model folder out."""
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -12,6 +13,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import tensorflow as tf
 from scipy.optimize import minimize_scalar
 
 from malscan import __version__
@@ -19,13 +21,15 @@ from malscan.atomic import locked
 from malscan.card import model_card
 from malscan.dataset import labelled_cells, read_patient_list, with_known_patient
 from malscan.errors import ExitCode, MalscanError, UsageError
-from malscan.fit import Cells, Epoch, Recipe, fit, load_cells
+from malscan.fit import Cells, Epoch, fit, load_cells
 from malscan.labels import CLASSES
 from malscan.metrics import Figure, error_rates, figures
-from malscan.model import CARD, ErrorRates, save_model
+from malscan.model import CARD, METADATA, ErrorRates, save_model
 from malscan.networks import NETWORKS, Network, fold
+from malscan.pipeline import full_batch
 from malscan.predictor import classifier, weights_of
 from malscan.preprocess import Preprocessing
+from malscan.settings import DEFAULT_BATCH_SIZE, TrainSettings
 from malscan.split import Split, patients_of, split_by_patient
 
 MOST_FAILED = 0.05
@@ -33,35 +37,6 @@ MOST_FAILED = 0.05
 THRESHOLD = 0.5
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class TrainSettings:
-    """What to train, on what, and where to.
-
-    Attributes:
-        data: folder with two class folders.
-        out: model folder to make.
-        network: key of `malscan.networks.NETWORKS`.
-        recipe: how to train.
-        name: what reports will call the model.
-        validation_share: share of patients for validation, 0..1.
-        test_share: share of patients for test, 0..1; not used with `test_patients`.
-        test_patients: file that names the test patients, one a line.
-        force: replace an existing model.
-        command: the command line, kept in the model for whoever wants to repeat it.
-    """
-
-    data: Path
-    out: Path
-    network: str
-    recipe: Recipe
-    name: str
-    validation_share: float
-    test_share: float
-    test_patients: Path | None
-    force: bool
-    command: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +103,7 @@ def train(settings: TrainSettings, listener: TrainListener = TrainListener()) ->
     _make_parent(settings.out)
     with locked([settings.out]):
         _check_target(settings)
-        split = _split(settings)
+        split = _split(settings, listener)
         parts = _load(split, network.preprocessing, listener)
         keras.utils.set_random_seed(settings.recipe.seed)
         built = network.build()
@@ -143,6 +118,7 @@ def train(settings: TrainSettings, listener: TrainListener = TrainListener()) ->
             on_step=listener.on_step,
             on_epoch=listener.on_epoch,
         )
+        listener.on_message("Measuring on the test patients")
         trained = fold(built, network)
         temperature = fit_temperature(trained, parts.validation, network.preprocessing)
         probability = _predict(trained, parts.test, network.preprocessing, temperature)
@@ -185,12 +161,25 @@ def _make_parent(out: Path) -> None:
 
 
 def _check_target(settings: TrainSettings) -> None:
-    if settings.out.exists() and not settings.force:
+    """Refuse, before hours of work, a target that must not or cannot be replaced."""
+    out = Path(os.path.realpath(settings.out))
+    if not out.exists():
+        return
+    if not settings.force:
         raise MalscanError(f"{settings.out} exists already. Name another folder, or give --force.")
+    if not (out / METADATA).is_file():
+        raise MalscanError(
+            f"{settings.out} is no model, and --force replaces only models. Name another folder."
+        )
+    if Path(os.path.realpath(settings.data)).is_relative_to(out):
+        raise MalscanError(f"{settings.out} holds the training data. Name another folder.")
 
 
-def _split(settings: TrainSettings) -> Split:
-    cells = with_known_patient(labelled_cells(settings.data))
+def _split(settings: TrainSettings, listener: TrainListener) -> Split:
+    labelled = labelled_cells(settings.data)
+    for note in labelled.notes:
+        listener.on_message(note)
+    cells = with_known_patient(labelled.cells)
     chosen = settings.test_patients
     return split_by_patient(
         cells,
@@ -223,8 +212,10 @@ def _predict(
     network: keras.Model, cells: Cells, preprocessing: Preprocessing, temperature: float
 ) -> Floats:
     classify = classifier(network, preprocessing, temperature)
-    starts = range(0, len(cells.pixels), 256)
-    parts = [classify(cells.pixels[start : start + 256]).numpy() for start in starts]
+    parts = []
+    for start in range(0, len(cells.pixels), DEFAULT_BATCH_SIZE):
+        batch = tf.constant(cells.pixels[start : start + DEFAULT_BATCH_SIZE])
+        parts.append(classify(full_batch(batch, DEFAULT_BATCH_SIZE)).numpy()[: len(batch)])
     return np.concatenate(parts).astype(np.float64)
 
 
@@ -240,7 +231,7 @@ def _metadata(
     best = min(history, key=lambda epoch: epoch.validation_loss)
     loaded = {"train": parts.train, "validation": parts.validation, "test": parts.test}
     return {
-        "name": settings.name,
+        "name": settings.name or settings.out.name,
         "network": network.name,
         "preprocessing": asdict(network.preprocessing),
         "classes": list(CLASSES),
@@ -278,8 +269,9 @@ def _write(
     history: list[Epoch],
 ) -> None:
     """Write the folder beside its place and rename it when it is complete."""
-    out = settings.out
+    out = Path(os.path.realpath(settings.out))
     partial = out.with_name(f".{out.name}.partial")
+    replaced = out.with_name(f".{out.name}.replaced.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
@@ -289,8 +281,10 @@ def _write(
         )
         (partial / CARD).write_text(model_card(metadata), encoding="utf-8")
         if out.exists():
-            shutil.rmtree(out)
+            shutil.rmtree(replaced, ignore_errors=True)
+            out.replace(replaced)
         partial.replace(out)
+        shutil.rmtree(replaced, ignore_errors=True)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise MalscanError(f"cannot write {out}: {error.strerror}") from None
+        raise MalscanError(f"cannot write {settings.out}: {error.strerror}") from None

@@ -180,7 +180,10 @@ class Walk:
         linked = entry is not None and entry.is_symlink()
         if linked and (self._is_inside_a_root(path) or self._was_walked(self._real_path(path))):
             return
-        if (linked or self._files_seen) and not self._first_time(self._real_path(path)):
+        if linked and not self._first_time(self._real_path(path)):
+            return
+        # Plain files are not remembered: there may be millions, and each comes up once.
+        if self._files_seen and not linked and _digest(self._real_path(path)) in self._files_seen:
             return
         yield self._image(path, folder.root.slide(folder.relative))
 
@@ -189,8 +192,7 @@ class Walk:
         return CellImage(os.fsdecode(path), slide, error)
 
     def _first_time(self, real: bytes) -> bool:
-        """Remember a real path by a 64-bit digest: a list of a million paths stays small."""
-        digest = int.from_bytes(blake2b(real, digest_size=8).digest(), "big")
+        digest = _digest(real)
         if digest in self._files_seen:
             return False
         self._files_seen.add(digest)
@@ -261,6 +263,11 @@ def read_list(lines: Iterable[bytes]) -> Iterator[str]:
             raise UsageError("the list of paths holds zero bytes. Give one path a line.")
         if path:
             yield os.fsdecode(path)
+
+
+def _digest(real: bytes) -> int:
+    """64 bits stand for a real path, so that a list of a million paths stays small."""
+    return int.from_bytes(blake2b(real, digest_size=8).digest(), "big")
 
 
 def _is_candidate(name: bytes) -> bool:

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -17,6 +18,7 @@ from draw_cells import draw_cell
 from PIL import Image
 
 from malscan.atomic import locked
+from malscan.model import EMBEDDED
 
 
 def rows_of(report: Path) -> list[dict[str, str]]:
@@ -235,7 +237,7 @@ def test_names_with_every_odd_character_come_back_from_pandas(
         (["cells", "--out", "r.csv", "--model", "nowhere"], 2, "no such model: nowhere"),
         (["cells", "--out", "r.csv", "--model", "texts"], 1, "not a malscan model: texts"),
         (["cells", "--out", "r.csv", "--threshold", "7"], 2, "not between 0 and 1"),
-        (["cells", "--out", "r.csv", "--batch-size", "0"], 2, "less than 1"),
+        (["cells", "--out", "r.csv", "--batch-size", "0"], 2, "not between 1 and 8192"),
         (["cells", "--out", "r.csv", "--treshold", "1"], 2, "--threshold"),
         (["--files-from", "nowhere", "--out", "r.csv"], 2, "cannot read --files-from nowhere"),
     ],
@@ -340,3 +342,42 @@ def test_messages_of_native_libraries_never_reach_the_user(cell_png: Path, tmp_p
     assert done.returncode == 3
     assert done.stderr == ""
     assert done.stdout == ""
+
+
+def test_a_reader_that_goes_away_is_no_unexpected_error(cell_png: Path, tmp_path: Path) -> None:
+    cells = links(cell_png, tmp_path / "cells", 2000)
+    listing = tmp_path / "list.txt"
+    listing.write_text("\n".join(map(str, sorted(cells.iterdir()))))
+    args = command("scan", "--files-from", listing, "--out", "-", "--quiet", "--batch-size", 64)
+
+    with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr is not None
+        err = process.stderr.read()
+
+    assert process.returncode == 1
+    assert err == b""
+
+
+def test_a_full_stdout_is_told(slides: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command("scan", slides, "--out", "-"), stdout=full, stderr=subprocess.PIPE, check=False
+        )
+
+    assert done.returncode == 1
+    assert b"cannot write to stdout: No space left on device" in done.stderr
+
+
+def test_a_model_name_is_text_and_no_markup(cli: Cli, slides: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(EMBEDDED, model)
+    text = (model / "model.json").read_text()
+    (model / "model.json").write_text(text.replace('"compact"', '"lab [/x] [v2]"', 1))
+
+    result = cli("scan", slides, "--model", model, "--out", tmp_path / "r.csv")
+
+    assert result.code == 0
+    assert "Model lab [/x] [v2]" in result.err

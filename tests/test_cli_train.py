@@ -180,3 +180,33 @@ def test_an_interrupted_training_leaves_no_model(labelled: Path, tmp_path: Path)
     assert "interrupted" in err
     assert "Traceback" not in err
     assert sorted(path.name for path in tmp_path.iterdir()) == [".m.lock"]
+
+
+def test_force_replaces_nothing_but_a_model(cli: Cli, labelled: Path, tmp_path: Path) -> None:
+    data = tmp_path / "cells"
+    shutil.copytree(labelled, data)
+    thesis = tmp_path / "thesis"
+    thesis.mkdir()
+    (thesis / "chapter.txt").write_text("years of work")
+
+    for target, message in ((data, "is no model"), (thesis, "is no model"), (tmp_path, "no model")):
+        result = cli("train", data, "--out", target, "--force", *QUICK)
+        assert (result.code, message in result.err) == (1, True), result.err
+
+    assert (thesis / "chapter.txt").read_text() == "years of work"
+    assert len(list(data.rglob("*.png"))) == 240
+
+
+def test_what_is_left_out_of_the_training_is_told(cli: Cli, labelled: Path, tmp_path: Path) -> None:
+    data = tmp_path / "cell_images"
+    shutil.copytree(labelled, data)
+    shutil.copytree(labelled, data / "cell_images")
+    shutil.copy(next(labelled.rglob("*.png")), data / "stray.png")
+
+    result = cli("train", data, "--out", tmp_path / "m", *QUICK)
+
+    assert result.code == 0
+    assert "it repeats the class folders of its parent" in result.err
+    assert "left out 1 images that lie in no class folder" in result.err
+    split = json.loads((tmp_path / "m/model.json").read_text())["split"]
+    assert sum(part["cells"] for part in split.values()) == 240

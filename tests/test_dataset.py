@@ -21,7 +21,7 @@ def labelled(tmp_path: Path) -> Path:
 
 class TestLabelledCells:
     def test_every_cell_has_the_class_of_its_folder(self, labelled: Path) -> None:
-        cells = labelled_cells(labelled)
+        cells = labelled_cells(labelled).cells
         assert Counter(cell.label for cell in cells) == {"parasitized": 6, "uninfected": 6}
         assert {(Path(cell.path).parent.name, cell.label) for cell in cells} == {
             ("Parasitized", "parasitized"),
@@ -29,26 +29,26 @@ class TestLabelledCells:
         }
 
     def test_every_cell_has_the_patient_that_its_name_tells(self, labelled: Path) -> None:
-        cells = labelled_cells(labelled)
+        cells = labelled_cells(labelled).cells
         assert {cell.patient for cell in cells} == {"C1", "C2", "C3", "C4"}
         assert all(Path(cell.path).name.startswith(str(cell.patient)) for cell in cells)
 
     def test_a_name_that_tells_no_patient_leaves_the_patient_open(self, labelled: Path) -> None:
-        shutil.copy(labelled_cells(labelled)[0].path, labelled / "Uninfected" / "cell.png")
-        assert [cell.patient for cell in labelled_cells(labelled)].count(None) == 1
+        shutil.copy(labelled_cells(labelled).cells[0].path, labelled / "Uninfected" / "cell.png")
+        assert [cell.patient for cell in labelled_cells(labelled).cells].count(None) == 1
 
     def test_class_folders_count_under_other_names_and_at_any_depth(self, labelled: Path) -> None:
         deep = labelled / "batch 1" / "deep"
         deep.mkdir(parents=True)
         (labelled / "Parasitized").rename(deep / "POSITIVE")
         (labelled / "Uninfected").rename(labelled / "healthy")
-        counts = Counter(cell.label for cell in labelled_cells(labelled))
+        counts = Counter(cell.label for cell in labelled_cells(labelled).cells)
         assert counts == {"parasitized": 6, "uninfected": 6}
 
     def test_images_outside_class_folders_are_left_out(self, labelled: Path) -> None:
         (labelled / "extra").mkdir()
-        shutil.copy(labelled_cells(labelled)[0].path, labelled / "extra")
-        assert len(labelled_cells(labelled)) == 12
+        shutil.copy(labelled_cells(labelled).cells[0].path, labelled / "extra")
+        assert len(labelled_cells(labelled).cells) == 12
 
     @pytest.mark.parametrize("name", ["Parasitized", "Uninfected"])
     def test_a_missing_class_is_an_error_that_names_it(self, name: str, labelled: Path) -> None:
@@ -65,7 +65,7 @@ class TestLabelledCells:
 
 class TestKnownPatients:
     def test_cells_of_known_patients_pass_unchanged(self, labelled: Path) -> None:
-        cells = labelled_cells(labelled)
+        cells = labelled_cells(labelled).cells
         assert with_known_patient(iter(cells)) == cells
 
     def test_a_cell_of_an_unknown_patient_is_an_error_that_names_it(self) -> None:
@@ -97,3 +97,15 @@ class TestPatientList:
         path.write_bytes(b"\xff\xfe\x00C1")
         with pytest.raises(MalscanError, match=r"cannot read the patient list .*patients\.txt"):
             read_patient_list(path)
+
+
+def test_a_folder_name_above_the_data_labels_nothing(tmp_path: Path) -> None:
+    data = tmp_path / "positive" / "cells"
+    count = draw_labelled(data, 4, 8, seed=2, size=24)
+    (data / "extra").mkdir()
+    shutil.copy(next(data.rglob("*.png")), data / "extra")
+
+    found = labelled_cells(data)
+
+    assert len(found.cells) == count
+    assert found.notes == ["left out 1 images that lie in no class folder"]

@@ -705,3 +705,23 @@ def test_a_damaged_png_gives_the_same_pixels_on_both_ways_or_none(
     pixels = on_the_fast_path(bytes(data))
     if pixels is not None:
         np.testing.assert_array_equal(pixels, decode(bytes(data)).pixels)
+
+
+def test_a_low_depth_png_that_pillow_refuses_is_refused_with_a_steady_reason() -> None:
+    whole = encoded(Image.new("L", (20, 20)).convert("P", colors=4), "PNG", bits=4)
+    after_header = 33
+    bad_text = chunk(b"tEXt", b"Comment\0x")[:-1] + b"?"
+    huge_text = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(5_000_000)))
+
+    for extra, word in ((bad_text, "tEXt"), (huge_text, "damaged")):
+        damaged = whole[:after_header] + extra + whole[after_header:]
+        assert word in refusal(damaged)
+        assert refusal(damaged) == refusal(damaged)
+
+
+def test_a_jpeg_with_a_second_picture_is_left_to_the_careful_way() -> None:
+    image = Image.new("RGB", (20, 20), "pink")
+    several = encoded(image, "MPO", save_all=True, append_images=[image])
+
+    assert on_the_fast_path(several) is None
+    assert "not one cell" in refusal(several)

@@ -32,7 +32,7 @@ def test_it_was_tested_on_the_fixed_patients_alone() -> None:
 
 def test_it_tells_drawn_cells_apart(tmp_path: Path) -> None:
     draw_labelled(tmp_path, 8, 60, seed=99, size=80)
-    cells = labelled_cells(tmp_path)
+    cells = labelled_cells(tmp_path).cells
 
     predicted = Predictor(load_model(EMBEDDED)).predict(cells, batch_size=64)
 
@@ -50,7 +50,7 @@ def test_a_scan_of_the_real_test_patients_gives_the_figures_of_the_card(
     real_test_cells: Path,
 ) -> None:
     model = load_model(EMBEDDED)
-    cells = labelled_cells(real_test_cells)
+    cells = labelled_cells(real_test_cells).cells
 
     batches = Predictor(model).predict(cells, batch_size=256)
     predictions = [prediction for batch in batches for prediction in batch]

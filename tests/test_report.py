@@ -639,6 +639,7 @@ class TestReportNames:
             pytest.param(("r.csv", "./r.csv"), id="twice in other words"),
             pytest.param(("r.csv", "r.summary.csv"), id="one that is the summary of another"),
             pytest.param(("r.csv", "r.CSV"), id="two with one summary"),
+            pytest.param(("r.csv", "r.csv.run.json"), id="one that is the record of the run"),
             pytest.param(("-", "r.csv"), id="stdout and a file"),
             pytest.param(("-", "-"), id="stdout twice"),
         ],

@@ -564,3 +564,12 @@ def test_every_image_of_any_tree_comes_once_and_in_the_order_of_name_bytes(tree:
         own = os.fsencode(Path(folder).name)
         folders = [b"/".join(parts[:-1]) or own for parts in expected]
         assert [os.fsencode(image.slide) for image in images] == folders
+
+
+def test_a_link_does_not_make_the_walk_remember_every_plain_file() -> None:
+    touch("other/linked.png", *(f"A/{number:03}.png" for number in range(50)))
+    link("A/000-link.png", "other/linked.png")
+    walk = Walk(["A"])
+
+    assert len(list(walk)) == 51
+    assert len(walk._files_seen) == 1

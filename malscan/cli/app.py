@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from malscan import __version__
+from malscan.cli.guard import guarded
 from malscan.cli.scan import scan
 from malscan.cli.train import train
 
@@ -28,9 +29,10 @@ def _print_version(asked: bool) -> None:
 
         from malscan.model import embedded_model_name
 
-        typer.echo(f"malscan {__version__}")
-        typer.echo(f"tensorflow {installed_version('tensorflow')}")
-        typer.echo(f"embedded model {embedded_model_name()}")
+        with guarded(verbose=False):
+            typer.echo(f"malscan {__version__}")
+            typer.echo(f"tensorflow {installed_version('tensorflow')}")
+            typer.echo(f"embedded model {embedded_model_name()}")
         raise typer.Exit
 
 

@@ -1,8 +1,10 @@
 """`malscan scan`."""
 
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +27,7 @@ def scan(
     paths: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="PATH...", help="Folders of cell images (with all below), or single files."
+            metavar="PATH", help="Folders of cell images (with all below), or single files."
         ),
     ] = None,
     out: Annotated[
@@ -63,7 +65,8 @@ def scan(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Model made by 'malscan train'. [default: $MALSCAN_MODEL, else the embedded one]",
+            help="Model made by 'malscan train'.",
+            show_default="$MALSCAN_MODEL, else the embedded model",
             rich_help_panel=_MODEL,
         ),
     ] = None,
@@ -71,7 +74,8 @@ def scan(
         float | None,
         typer.Option(
             metavar="P",
-            help="Call a cell parasitized from this probability on, 0..1. [default: the model's]",
+            help="Call a cell parasitized from this probability on, 0..1.",
+            show_default="the model's",
             rich_help_panel=_MODEL,
         ),
     ] = None,
@@ -145,19 +149,23 @@ def _run(settings: ScanSettings, stop: StopRequests, quiet: bool) -> int:
     finally:
         bar.close()
     if not quiet:
-        print_scan(result, settings.outs)
+        # The reports are there; that nobody reads the messages is no failure.
+        with suppress(BrokenPipeError):
+            print_scan(result, settings.outs)
     return result.exit_code
 
 
 @contextmanager
 def _listed(files_from: str | None) -> Iterator[Iterator[str]]:
-    if files_from is None:
-        yield iter(())
-    elif files_from == "-":
-        yield read_list(sys.stdin.buffer)
-    else:
+    """The paths of a list, copied to disk first: a slow pipe must not hold up the scan."""
+    with tempfile.TemporaryFile() as copy:
         try:
-            with Path(files_from).open("rb") as file:
-                yield read_list(file)
+            if files_from == "-":
+                shutil.copyfileobj(sys.stdin.buffer, copy)
+            elif files_from is not None:
+                with Path(files_from).open("rb") as file:
+                    shutil.copyfileobj(file, copy)
+            copy.seek(0)
         except OSError as error:
             raise UsageError(f"cannot read --files-from {files_from}: {error.strerror}") from None
+        yield read_list(copy)

@@ -40,7 +40,7 @@ def print_scan(result: ScanResult, outs: Iterable[str]) -> None:
     out = console()
     out.print(_summary_table(result))
     if result.summary.not_corrected:
-        out.print(f"No corrected parasitaemia: {result.summary.not_corrected}.")
+        out.print(f"No corrected parasitaemia: {result.summary.not_corrected}.", markup=False)
     for note in result.notes:
         out.print(f"Note: {note}", markup=False)
     for slide, count in sorted(result.grey.items())[:SLIDES_SHOWN]:
@@ -50,26 +50,32 @@ def print_scan(result: ScanResult, outs: Iterable[str]) -> None:
             markup=False,
         )
     if failed := result.summary.total.failed:
-        out.print(f"Warning: {failed} images could not be read; the report says why.")
+        out.print(f"Warning: {failed} images could not be read; the report says why:")
+        for row in result.failures:
+            out.print(f"  {row.path}: {row.error}", markup=False)
+        if failed > len(result.failures):
+            out.print("  ...")
     rate = result.summary.total.images / max(result.seconds, 1e-9)
     out.print(f"{result.summary.total.images} images in {result.seconds:.1f} s ({rate:.0f}/s).")
+    if result.skipped:
+        out.print(f"{result.skipped} other files were passed over.")
     out.print(f"Wrote {', '.join(outs)}", markup=False)
     out.print(RESEARCH_USE)
 
 
 def _summary_table(result: ScanResult) -> Table:
     table = Table(
-        title=f"Model {result.model.name}, threshold {result.threshold:g}",
+        title=f"Model {escape(result.model.name)}, threshold {result.threshold:g}",
         caption="parasitaemia: % of classified cells (95 % interval)",
         box=box.SIMPLE_HEAD,
         title_justify="left",
         caption_justify="left",
     )
-    table.add_column("slide", overflow="fold")
+    table.add_column("slide", overflow="fold", min_width=8)
     for heading in ("images", "failed", "para-\nsitized", "un-\ninfected"):
         table.add_column(heading, justify="right")
-    table.add_column("apparent\nparasitaemia", justify="right")
-    table.add_column("corrected\nparasitaemia", justify="right")
+    for heading in ("apparent\nparasitaemia", "corrected\nparasitaemia"):
+        table.add_column(heading, justify="right", no_wrap=True, min_width=12, overflow="fold")
     slides = result.summary.slides
     for slide in slides[:SLIDES_SHOWN]:
         table.add_row(*_cells(slide))

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ import typer
 
 from malscan.cli.guard import guarded
 from malscan.quiet import native_output_hidden
+from malscan.settings import Recipe, TrainSettings
 from malscan.stopping import StopRequests
 
 
@@ -23,6 +25,7 @@ class NetworkName(StrEnum):
 _SPLIT = "Split, by patient"
 _TRAINING = "Training"
 _MESSAGES = "Messages"
+_RECIPE = Recipe()
 
 
 def train(
@@ -39,11 +42,17 @@ def train(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing model.")] = False,
     name: Annotated[
         str | None,
-        typer.Option(help="What reports will call the model. [default: name of MODEL_DIR]"),
+        typer.Option(help="What reports will call the model.", show_default="name of MODEL_DIR"),
     ] = None,
     test_patients: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Test patients, one a line.", rich_help_panel=_SPLIT),
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Test patients, one a line.",
+            rich_help_panel=_SPLIT,
+        ),
     ] = None,
     test_share: Annotated[
         float,
@@ -65,26 +74,26 @@ def train(
     ] = NetworkName.COMPACT,
     epochs: Annotated[
         int, typer.Option(min=1, help="Passes over the cells.", rich_help_panel=_TRAINING)
-    ] = 24,
+    ] = _RECIPE.epochs,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Cells to a step.", rich_help_panel=_TRAINING)
-    ] = 64,
+    ] = _RECIPE.batch_size,
     learning_rate: Annotated[
         float, typer.Option(help="Highest learning rate.", rich_help_panel=_TRAINING)
-    ] = 3e-3,
+    ] = _RECIPE.learning_rate,
     weight_decay: Annotated[
         float, typer.Option(help="Weight decay of AdamW.", rich_help_panel=_TRAINING)
-    ] = 0.02,
+    ] = _RECIPE.weight_decay,
     label_smoothing: Annotated[
         float,
         typer.Option(
             min=0.0, max=0.5, help="Share of a label to spread.", rich_help_panel=_TRAINING
         ),
-    ] = 0.05,
+    ] = _RECIPE.label_smoothing,
     seed: Annotated[
         int,
         typer.Option(min=0, help="Seed of split, weights, order.", rich_help_panel=_TRAINING),
-    ] = 0,
+    ] = _RECIPE.seed,
     quiet: Annotated[
         bool,
         typer.Option("--quiet", "-q", help="Print errors only.", rich_help_panel=_MESSAGES),
@@ -101,13 +110,7 @@ def train(
     Exit codes: 0 done; 1 failed; 2 usage; 3 done, but some images could not be read; 75 another
     training writes this model; 130 interrupted; 143 terminated.
     """
-    with guarded(verbose=verbose), StopRequests() as stop, native_output_hidden(not verbose):
-        from malscan.cli.console import bars_wanted
-        from malscan.cli.train_display import TrainDisplay, print_training
-        from malscan.fit import Recipe
-        from malscan.train import TrainSettings
-        from malscan.train import train as run
-
+    with guarded(verbose=verbose):
         settings = TrainSettings(
             data=data,
             out=out,
@@ -120,18 +123,30 @@ def train(
                 label_smoothing=label_smoothing,
                 seed=seed,
             ),
-            name=name or out.name,
+            name=name,
             validation_share=validation_share,
             test_share=test_share,
             test_patients=test_patients,
             force=force,
             command=shlex.join(["malscan", *sys.argv[1:]]),
         )
-        display = TrainDisplay(bars_wanted(quiet), quiet, stop.check)
-        try:
-            result = run(settings, display.listener())
-        finally:
-            display.close()
-        if not quiet:
+        with StopRequests() as stop, native_output_hidden(not verbose):
+            exit_code = _run(settings, stop, quiet)
+        raise typer.Exit(exit_code)
+
+
+def _run(settings: TrainSettings, stop: StopRequests, quiet: bool) -> int:
+    from malscan.cli.console import bars_wanted
+    from malscan.cli.train_display import TrainDisplay, print_training
+    from malscan.train import train as run
+
+    display = TrainDisplay(bars_wanted(quiet), quiet, stop.check)
+    try:
+        result = run(settings, display.listener())
+    finally:
+        display.close()
+    if not quiet:
+        # The model is there; that nobody reads the messages is no failure.
+        with suppress(BrokenPipeError):
             print_training(result)
-        raise typer.Exit(result.exit_code)
+    return result.exit_code

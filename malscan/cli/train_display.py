@@ -44,6 +44,7 @@ class TrainDisplay:
         )
 
     def _message(self, text: str) -> None:
+        self._check_stop()
         if not self._quiet:
             tqdm.write(text, file=sys.stderr)
 

@@ -3,12 +3,14 @@
 import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 from malscan.atomic import AtomicFile
+from malscan.errors import MalscanError
 from malscan.parasitaemia import Estimate
 from malscan.prediction import DECIMALS
 from malscan.report.interface import ModelFacts, ScanFacts
+from malscan.report.names import summary_path
 from malscan.report.row import Row
 from malscan.report.summary import SlideSummary, Summary
 
@@ -58,17 +60,16 @@ class CsvReport:
 class CsvStream:
     """CSV rows to a stream (`--out -`): no summary, nothing to take back."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
-        self._stream.write(_lines([COLUMNS]))
+        self._put(_lines([COLUMNS]))
 
     def write(self, rows: Sequence[Row]) -> None:
         """Append rows of consecutive images."""
-        self._stream.write(image_lines(rows))
+        self._put(image_lines(rows))
 
     def finish(self, model: ModelFacts, scan: ScanFacts, summary: Summary) -> None:
-        """Hand on what is still buffered."""
-        self._stream.flush()
+        """Nothing to do: the rows are out."""
 
     def publish(self) -> None:
         """Nothing to do: the rows are out."""
@@ -76,10 +77,14 @@ class CsvStream:
     def discard(self) -> None:
         """Nothing to take back."""
 
-
-def summary_path(path: Path) -> Path:
-    """Where the summary of a CSV report lies."""
-    return path.with_name(f"{path.stem}.summary.csv")
+    def _put(self, text: str) -> None:
+        try:
+            self._stream.write(text.encode())
+            self._stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise MalscanError(f"cannot write to stdout: {error.strerror}") from None
 
 
 def image_lines(rows: Iterable[Row]) -> str:

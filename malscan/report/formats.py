@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from malscan.errors import MalscanError
 from malscan.report.csv import CsvReport, CsvStream
 from malscan.report.interface import Report
 from malscan.report.json import JsonReport
@@ -20,5 +21,7 @@ def open_report(out: str) -> Report:
         MalscanError: it cannot be written there.
     """
     if out == STDOUT:
-        return CsvStream(sys.stdout)
+        if sys.stdout is None:
+            raise MalscanError("cannot write to stdout: it is closed")
+        return CsvStream(sys.stdout.buffer)
     return FORMATS[Path(out).suffix.lower()](Path(out))

@@ -54,7 +54,7 @@ class JsonReport:
             "summary": {**_figures(summary.total), "not_corrected": summary.not_corrected},
         }
         slides = ",\n".join(f"    {_dumps(_slide(slide))}" for slide in summary.slides)
-        text = json.dumps(head, indent=2, ensure_ascii=False).removesuffix("\n}")
+        text = json.dumps(head, indent=2, ensure_ascii=False, allow_nan=False).removesuffix("\n}")
         self._file.write(f'{text},\n  "slides": [\n{slides}\n  ],\n  "images": [\n')
         try:
             self._spool.seek(0)
@@ -107,4 +107,4 @@ def _estimate(name: str, estimate: Estimate | None) -> dict[str, float | None]:
 
 
 def _dumps(value: dict[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -26,13 +26,22 @@ def check_names(outs: Sequence[str]) -> None:
         if out != STDOUT and Path(out).suffix.lower() not in SUFFIXES:
             known = ", ".join(SUFFIXES)
             raise UsageError(f"unknown report format: {out}. Known suffixes: {known}, or - (CSV)")
-    files = [os.path.realpath(file) for out in outs for file in files_of(Path(out))]
-    if len(set(files)) < len(files):
-        raise UsageError("two reports in --out would write the same file (or its .summary.csv)")
+    files = [file for out in outs if out != STDOUT for file in _files_of(Path(out))]
+    files += [run_record_path(Path(out)) for out in outs[:1]]
+    if len({os.path.realpath(file) for file in files}) < len(files):
+        raise UsageError("two of the files that these --out write would have the same name")
 
 
-def files_of(path: Path) -> tuple[Path, ...]:
-    """All files that a report consists of."""
-    if path.suffix.lower() == ".csv":
-        return path, path.with_name(f"{path.stem}.summary.csv")
-    return (path,)
+def summary_path(report: Path) -> Path:
+    """Where the summary of a CSV report lies."""
+    return report.with_name(f"{report.stem}.summary.csv")
+
+
+def run_record_path(report: Path) -> Path:
+    """Where the record of the run that made a report lies."""
+    return report.with_name(f"{report.name}.run.json")
+
+
+def _files_of(report: Path) -> list[Path]:
+    is_csv = report.suffix.lower() == ".csv"
+    return [report, summary_path(report)] if is_csv else [report]

@@ -1,0 +1,37 @@
+"""The benchmark scripts run; what they measure is not judged here."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+def test_throughput_measures_both_ways_on_the_same_images(labelled: Path) -> None:
+    script = ROOT / "benchmarks" / "throughput.py"
+
+    done = subprocess.run(
+        [sys.executable, str(script), str(labelled), "--rounds", "1", "--images", "100"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "100 images, 1 rounds" in done.stdout
+    assert "malscan / notebook" in done.stdout
+
+
+def test_memory_is_measured_for_each_number_of_images(labelled: Path) -> None:
+    script = ROOT / "benchmarks" / "memory.py"
+
+    done = subprocess.run(
+        [sys.executable, str(script), str(labelled), "--images", "100", "200"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["100", "200"]
