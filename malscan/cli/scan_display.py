@@ -73,7 +73,8 @@ def _summary_table(result: ScanResult) -> Table:
     )
     table.add_column("slide", overflow="fold", min_width=8)
     for heading in ("images", "failed", "para-\nsitized", "un-\ninfected"):
-        table.add_column(heading, justify="right")
+        # Folded, a narrow terminal still shows every digit.
+        table.add_column(heading, justify="right", overflow="fold", min_width=4)
     for heading in ("apparent\nparasitaemia", "corrected\nparasitaemia"):
         table.add_column(heading, justify="right", no_wrap=True, min_width=12, overflow="fold")
     slides = result.summary.slides
