@@ -103,7 +103,7 @@ def fit(
     Raises:
         MalscanError: the loss is not a finite number.
     """
-    steps = -(-len(train.pixels) // recipe.batch_size)
+    steps = recipe.steps(len(train.pixels))
     network.compile(_optimizer(recipe, steps), _loss(recipe), metrics=["accuracy"])
     fed, held_out = _training_batches(train, recipe, rescale), _plain_batches(validation, rescale)
     history: list[Epoch] = []
@@ -155,7 +155,7 @@ def _training_batches(
     def epoch(number: int) -> tf.data.Dataset:
         rng = np.random.default_rng([recipe.seed, number])
         order = rng.permutation(len(cells.pixels))
-        steps = -(-len(order) // recipe.batch_size)
+        steps = recipe.steps(len(order))
         seeds = rng.integers(0, 2**31, size=[steps, 2], dtype=np.int32)
         indices = tf.data.Dataset.from_tensor_slices(order).batch(recipe.batch_size)
         fed = tf.data.Dataset.zip(tf.data.Dataset.from_tensor_slices(seeds), indices)

@@ -92,6 +92,11 @@ def batches(
         raise feeder.fault
 
 
+def usable_cores() -> int:
+    """Processor cores that this process may run on."""
+    return len(os.sched_getaffinity(0))
+
+
 def full_batch(pixels: tf.Tensor, batch_size: int) -> tf.Tensor:
     """Fill up a batch: with one shape a probability cannot depend on its neighbours.
 
@@ -148,7 +153,7 @@ def _dataset(feeder: _Feeder, preprocessing: Preprocessing, any_size: bool) -> t
     leave cores idle: they take less time than the system needs to move a thread.
     """
     loader = _loader(preprocessing, any_size)
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
 
     def load(places: tf.Tensor, paths: tf.Tensor, errors: tf.Tensor) -> tf.data.Dataset:
         single = tf.data.Dataset.from_tensor_slices((places, paths, errors))

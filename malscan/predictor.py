@@ -1,6 +1,5 @@
 """A model and images in, predictions out: in order, batch by batch, whatever the images are."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,7 +13,7 @@ import tensorflow as tf
 from malscan.errors import MalscanError
 from malscan.model import Arrays, Model
 from malscan.networks import NETWORKS
-from malscan.pipeline import Batch, batches
+from malscan.pipeline import Batch, batches, usable_cores
 from malscan.prediction import DECIMALS, Prediction
 from malscan.preprocess import Kernel, Preprocessing
 from malscan.walk import CellImage
@@ -54,7 +53,7 @@ class Predictor:
             went in, each once.
         """
         loaded = batches(images, self.preprocessing, batch_size=batch_size, any_size=any_size)
-        workers = len(os.sched_getaffinity(0))
+        workers = usable_cores()
         with ThreadPoolExecutor(workers) as pool:
             running: deque[Future[list[Prediction]]] = deque()
             for batch in loaded:

@@ -11,6 +11,8 @@ from malscan.walk import check_paths
 
 DEFAULT_BATCH_SIZE = 256
 LARGEST_BATCH = 8192
+DEFAULT_VALIDATION_SHARE = 0.1
+DEFAULT_TEST_SHARE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,10 @@ class Recipe:
         _check_range("--label-smoothing", self.label_smoothing, 0, 0.5)
         _check_range("--seed", self.seed, 0, 2**32 - 1)
 
+    def steps(self, cells: int) -> int:
+        """Steps of one epoch over some cells; the last step may be a short one."""
+        return -(-cells // self.batch_size)
+
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
@@ -113,8 +119,8 @@ class TrainSettings:
     network: str = "compact"
     recipe: Recipe = field(default_factory=Recipe)
     name: str | None = None
-    validation_share: float = 0.1
-    test_share: float = 0.2
+    validation_share: float = DEFAULT_VALIDATION_SHARE
+    test_share: float = DEFAULT_TEST_SHARE
     test_patients: Path | None = None
     force: bool = False
     command: str = ""

@@ -107,7 +107,7 @@ def train(settings: TrainSettings, listener: TrainListener = TrainListener()) ->
         parts = _load(split, network.preprocessing, listener)
         keras.utils.set_random_seed(settings.recipe.seed)
         built = network.build()
-        steps = -(-len(parts.train.pixels) // settings.recipe.batch_size)
+        steps = settings.recipe.steps(len(parts.train.pixels))
         listener.on_start(steps * settings.recipe.epochs)
         history = fit(
             built,

@@ -11,7 +11,12 @@ import typer
 
 from malscan.cli.guard import guarded
 from malscan.quiet import native_output_hidden
-from malscan.settings import Recipe, TrainSettings
+from malscan.settings import (
+    DEFAULT_TEST_SHARE,
+    DEFAULT_VALIDATION_SHARE,
+    Recipe,
+    TrainSettings,
+)
 from malscan.stopping import StopRequests
 
 
@@ -62,13 +67,13 @@ def train(
             help="Share of patients for test, without --test-patients.",
             rich_help_panel=_SPLIT,
         ),
-    ] = 0.2,
+    ] = DEFAULT_TEST_SHARE,
     validation_share: Annotated[
         float,
         typer.Option(
             min=0.0, max=0.9, help="Share of patients for validation.", rich_help_panel=_SPLIT
         ),
-    ] = 0.1,
+    ] = DEFAULT_VALIDATION_SHARE,
     network: Annotated[
         NetworkName, typer.Option(help="Architecture.", rich_help_panel=_TRAINING)
     ] = NetworkName.COMPACT,
