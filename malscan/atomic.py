@@ -88,6 +88,25 @@ class AtomicFile:
         self.discard()
 
 
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file of bytes beside its place and rename it when it is on the disk.
+
+    Raises:
+        MalscanError: it cannot be written; what was there stays.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise _cannot_write(path, error) from None
+
+
 @contextlib.contextmanager
 def locked(paths: Iterable[Path]) -> Iterator[None]:
     """Hold the locks `.NAME.lock` beside some outputs; the system frees them if we die.

@@ -1,86 +1,183 @@
-"""Labelled cells: a folder with two class folders, each cell with its class and patient."""
+"""Labelled cells, from two class folders or a table, each with its class and patient."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pandas as pd
+
 from malscan.errors import MalscanError
-from malscan.labels import CLASSES, class_of_path, patient_of_path
+from malscan.labels import CLASSES, PARASITIZED, UNINFECTED, class_of_folder, class_of_path
+from malscan.patients import PatientRule, patient_rule
+from malscan.settings import DataSettings
 from malscan.walk import CellImage, Walk
+
+_NAMES_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledCells:
-    """The cells of a labelled folder.
+    """The cells of a labelled folder or table.
 
     Attributes:
-        cells: cells in the order of the walk, with label, and with patient where the name tells.
-        notes: parts of the folder that were left out, and why.
+        cells: cells in the order of the walk or table, with label, and with patient where known.
+        root: folder that the names of cells are relative to.
+        notes: what was left out, and why.
     """
 
     cells: list[CellImage]
+    root: Path
     notes: list[str]
 
+    def name(self, cell: CellImage) -> str:
+        """Path of a cell relative to the root; as it is where it lies elsewhere."""
+        return cell.path.removeprefix(f"{self.root}/")
 
-def labelled_cells(data: Path) -> LabelledCells:
-    """All cells under a folder whose class folders say what they are.
+
+def labelled_cells(settings: DataSettings) -> LabelledCells:
+    """All cells of a labelled folder or table.
+
+    A folder holds two class folders (`Parasitized` and `Uninfected`, or other usual names in
+    any case) at any depth; what stands above it plays no part. A table is a CSV file with the
+    columns `path` (relative to the table's folder) and `label`, and `patient` if it is known.
 
     Args:
-        data: folder with two class folders (`Parasitized` and `Uninfected`, or other usual
-            names in any case), at any depth. What stands above it plays no part.
+        settings: where the cells are and how to read labels and patients.
 
     Raises:
         UsageError: no such folder.
-        MalscanError: a class is missing.
+        MalscanError: a class is missing, or the table is none.
     """
+    data = settings.data
+    rule = patient_rule(settings)
+    labelled = _of_folder(settings, rule) if data.is_dir() else _of_table(settings, rule)
+    for name in CLASSES:
+        if not any(cell.label == name for cell in labelled.cells):
+            raise MalscanError(f"no {name} cells in {data}. {_how_to_name_classes(data)}")
+    return labelled
+
+
+def _of_folder(settings: DataSettings, rule: PatientRule) -> LabelledCells:
+    data = settings.data
+    if settings.positive is not None:
+        _check_positive_folder(data, settings.positive)
     walk = Walk([str(data)])
-    cells = []
-    unlabelled = 0
+    cells, unlabelled = [], 0
     for image in walk:
-        if label := class_of_path(image.path.removeprefix(str(data))):
-            patient = patient_of_path(image.path)
-            cells.append(replace(image, label=label, patient=patient))
+        relative = image.path.removeprefix(f"{data}/")
+        if label := _label_of_path(relative, settings.positive):
+            cells.append(replace(image, label=label, patient=rule(relative)))
         else:
             unlabelled += 1
-    for name in CLASSES:
-        if not any(cell.label == name for cell in cells):
-            raise MalscanError(
-                f"no {name} cells under {data}. "
-                "Give a folder that holds two class folders, Parasitized and Uninfected."
-            )
     notes = list(walk.notes)
     if unlabelled:
         notes.append(f"left out {unlabelled} images that lie in no class folder")
-    return LabelledCells(cells, notes)
+    return LabelledCells(cells, data, notes)
 
 
-def with_known_patient(cells: Iterable[CellImage]) -> list[CellImage]:
-    """The same cells, after checking that the patient of each is known.
+def _label_of_path(relative: str, positive: str | None) -> str | None:
+    if positive is None:
+        return class_of_path(relative)
+    top, _, below = relative.partition("/")
+    if not below:
+        return None
+    return PARASITIZED if top == positive else UNINFECTED
 
-    Raises:
-        MalscanError: a name does not tell the patient.
-    """
-    known = list(cells)
-    for cell in known:
-        if cell.patient is None:
+
+def _check_positive_folder(data: Path, positive: str) -> None:
+    folders = _folders(data)
+    if positive not in folders or len(folders) != 2:
+        raise MalscanError(
+            f"--positive {positive} needs two folders in {data}, one of them {positive}; "
+            f"there are: {_shown(folders)}."
+        )
+
+
+def _folders(data: Path) -> list[str]:
+    return sorted(path.name for path in data.iterdir() if path.is_dir() and path.name[0] != ".")
+
+
+def _shown(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return (", ".join(names[:_NAMES_SHOWN]) or "none") + more
+
+
+def _how_to_name_classes(data: Path) -> str:
+    if data.is_dir():
+        return (
+            "Give a folder that holds two class folders, Parasitized and Uninfected, or name the "
+            f"one that means parasitized with --positive. Folders there: {_shown(_folders(data))}."
+        )
+    return "The column label must name both classes, parasitized and uninfected."
+
+
+def _of_table(settings: DataSettings, rule: PatientRule) -> LabelledCells:
+    table = _read_table(settings.data)
+    cells: dict[str, CellImage] = {}
+    repeated = 0
+    for cell in _rows(table, settings, rule):
+        before = cells.setdefault(cell.path, cell)
+        if (before.label, before.patient) != (cell.label, cell.patient):
             raise MalscanError(
-                f"no patient known for {cell.path}: a split by patient needs names like those "
-                "of the NIH/NLM archive, C<number>..._IMG_..."
+                f"{settings.data}: {cell.path} stands there twice, with different entries"
             )
-    return known
+        repeated += before is not cell
+    notes = [f"left out {repeated} rows that repeat a path"] if repeated else []
+    return LabelledCells(list(cells.values()), settings.data.parent, notes)
 
 
-def read_patient_list(path: Path) -> frozenset[str]:
-    """Patients named in a file, one a line; empty lines and lines after `#` do not count.
-
-    Raises:
-        MalscanError: the file cannot be read or names nobody.
-    """
+def _read_table(path: Path) -> pd.DataFrame:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise MalscanError(f"cannot read the patient list {path}: {error}") from None
-    patients = frozenset(name for line in lines if (name := line.partition("#")[0].strip()))
-    if not patients:
-        raise MalscanError(f"the patient list {path} names no patient")
-    return patients
+        table = pd.read_csv(
+            path, dtype=str, keep_default_na=False, encoding_errors="surrogateescape"
+        )
+    except (OSError, ValueError) as error:
+        raise MalscanError(f"cannot read the table {path}: {error}") from None
+    table.columns = table.columns.str.strip().str.lower()
+    if missing := {"path", "label"} - set(table.columns):
+        raise MalscanError(
+            f"the table {path} has no column {' and no column '.join(sorted(missing))}. "
+            "It needs the columns path and label, and patient if it is known."
+        )
+    return table
+
+
+def _rows(table: pd.DataFrame, settings: DataSettings, rule: PatientRule) -> Iterator[CellImage]:
+    own_patients = "patient" in table.columns and not _rule_given(settings)
+    patients = table["patient"] if own_patients else [""] * len(table)
+    labels = _labels(table, settings)
+    for typed, label, patient in zip(table["path"], labels, patients, strict=True):
+        path = str(settings.data.parent / typed)
+        yield CellImage(
+            path,
+            slide=str(Path(path).parent),
+            label=label,
+            patient=patient.strip() or None if own_patients else rule(typed),
+        )
+
+
+def _rule_given(settings: DataSettings) -> bool:
+    return bool(
+        settings.patient_maps or settings.patient_folders or settings.patient_pattern is not None
+    )
+
+
+def _labels(table: pd.DataFrame, settings: DataSettings) -> list[str]:
+    """The class of each row, by the usual names or by the one that is said to be positive."""
+    found = sorted(set(table["label"]))
+    if settings.positive is not None:
+        if settings.positive not in found or len(found) > 2:
+            raise MalscanError(
+                f"--positive {settings.positive} needs two labels in {settings.data}, one of "
+                f"them {settings.positive}; there are: {_shown(found)}."
+            )
+        known = dict.fromkeys(found, UNINFECTED) | {settings.positive: PARASITIZED}
+    else:
+        known = {name: label for name in found if (label := class_of_folder(name))}
+    for row, name in enumerate(table["label"], start=2):
+        if name not in known:
+            raise MalscanError(
+                f"{settings.data}, line {row}: the label {name!r} is not known. Write parasitized "
+                "or uninfected, or name the label that means parasitized with --positive."
+            )
+    return [known[name] for name in table["label"]]

@@ -20,6 +20,35 @@ _FIGURES = ("accuracy", "sensitivity", "specificity", "roc_auc", "expected_calib
 
 
 @dataclass(frozen=True, slots=True)
+class PatientResult:
+    """How a model did on the cells of one patient.
+
+    Attributes:
+        patient: who.
+        parasitized: cells labelled parasitized.
+        uninfected: cells labelled uninfected.
+        missed: parasitized cells that were called uninfected.
+        false_alarms: uninfected cells that were called parasitized.
+    """
+
+    patient: str
+    parasitized: int
+    uninfected: int
+    missed: int
+    false_alarms: int
+
+    @property
+    def sensitivity(self) -> float | None:
+        """Share of the parasitized cells that were found; None without any."""
+        return 1 - self.missed / self.parasitized if self.parasitized else None
+
+    @property
+    def false_positive_rate(self) -> float | None:
+        """Share of the uninfected cells that were called parasitized; None without any."""
+        return self.false_alarms / self.uninfected if self.uninfected else None
+
+
+@dataclass(frozen=True, slots=True)
 class Figure:
     """A figure with its 95 % interval (percentiles of the patient bootstrap)."""
 
@@ -60,11 +89,38 @@ def figures(
     }
 
 
+def per_patient(
+    positive: Bools, probability: Floats, patients: Sequence[str], threshold: float
+) -> list[PatientResult]:
+    """Results of each patient, the largest share of wrong calls first.
+
+    Args:
+        positive: bool [cells].
+        probability: float [cells].
+        patients: patient of each cell.
+        threshold: probability from which a cell is called parasitized.
+    """
+    names, index = np.unique(np.asarray(patients), return_inverse=True)
+    called = probability >= threshold
+
+    def count(chosen: Bools) -> list[int]:
+        return [int(n) for n in np.bincount(index[chosen], minlength=len(names))]
+
+    columns = (count(positive), count(~positive), count(positive & ~called))
+    rows = zip(names, *columns, count(~positive & called), strict=True)
+    results = [PatientResult(str(name), *numbers) for name, *numbers in rows]
+    return sorted(
+        results,
+        key=lambda r: (-(r.missed + r.false_alarms) / (r.parasitized + r.uninfected), r.patient),
+    )
+
+
 def error_rates(
     positive: Bools,
     probability: Floats,
     patients: Sequence[str],
     *,
+    at: float | None = None,
     seed: int = 0,
     draws: int = DRAWS,
 ) -> ErrorRates:
@@ -74,13 +130,15 @@ def error_rates(
         positive: bool [cells].
         probability: float [cells].
         patients: patient of each cell.
+        at: a further threshold to know them at.
         seed: of the draws.
         draws: number of draws; those without a cell of either class are left out.
     """
     once = np.ones([1, len(positive)])
     weights = np.vstack([once, _draw_weights(patients, seed, draws)])
     # As a scan compares: 0.3 is 0.3 here, not the float32 next to it, which is greater.
-    thresholds = np.round(RATE_GRID.astype(np.float64), 2)
+    grid = np.union1d(RATE_GRID, np.float32(RATE_GRID[0] if at is None else at))
+    thresholds = np.round(grid.astype(np.float64), 2)
     above = (probability[:, None] >= thresholds[None, :]).astype(np.float64)
     of_positive, of_negative = weights * positive, weights * ~positive
     enough = (of_positive.sum(1) > 0) & (of_negative.sum(1) > 0)
@@ -92,7 +150,7 @@ def error_rates(
             np.float32
         )
     return ErrorRates(
-        thresholds=RATE_GRID,
+        thresholds=grid,
         sensitivity=sensitivity[0],
         false_positive_rate=false_positive[0],
         drawn_sensitivity=sensitivity[1:],

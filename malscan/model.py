@@ -14,18 +14,20 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from malscan.errors import MalscanError
+from malscan.seen import SeenImages
 from malscan.settings import check_model_exists
 
 SCHEMA = "malscan.model/1"
 METADATA = "model.json"
 WEIGHTS = "weights.safetensors"
 ERROR_RATES = "error_rates.safetensors"
+SEEN = "seen.safetensors"
 CARD = "MODEL_CARD.md"
 
 EMBEDDED = Path(__file__).parent / "models" / "compact"
 """Folder of the model that comes with the package."""
 
-Arrays = dict[str, npt.NDArray[np.float32]]
+Arrays = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,28 @@ def load_model(folder: Path) -> Model:
         raise MalscanError(_not_a_model(folder, f"{METADATA} lacks or garbles {error}")) from None
 
 
+def load_seen_images(folder: Path, model: Model) -> SeenImages | None:
+    """The images that a model was trained and validated on; None if it does not say.
+
+    Args:
+        folder: the folder that the model was loaded from.
+        model: the model.
+
+    Raises:
+        MalscanError: the file is not the one that the model was written with.
+    """
+    if not model.metadata.get("seen_sha256"):
+        return None
+    arrays = _read_arrays(folder / SEEN, model.metadata["seen_sha256"])
+    names = model.metadata.get("seen_patients")
+    try:
+        seen = SeenImages(arrays["hashes"], arrays["parts"], arrays["patients"], list(names or []))
+        seen.rows()
+    except (KeyError, IndexError, ValueError, TypeError):
+        raise MalscanError(_not_a_model(folder, f"{SEEN} is garbled")) from None
+    return seen
+
+
 def embedded_model_name() -> str:
     """Name and short digest of the embedded model, for `--version`."""
     metadata, digest = _read_metadata(EMBEDDED)
@@ -130,7 +154,11 @@ def embedded_model_name() -> str:
 
 
 def save_model(
-    folder: Path, metadata: dict[str, Any], weights: Arrays, error_rates: ErrorRates | None
+    folder: Path,
+    metadata: dict[str, Any],
+    weights: Arrays,
+    error_rates: ErrorRates | None,
+    seen: SeenImages | None = None,
 ) -> None:
     """Write the machine-readable files of a model into an existing folder.
 
@@ -139,17 +167,18 @@ def save_model(
         metadata: content of `model.json` without schema and digests, which are added.
         weights: arrays by variable path, float32.
         error_rates: arrays of the error rates, if known.
+        seen: the images that the model was trained and validated on, if known.
     """
-    weights_sha256 = _write_arrays(folder / WEIGHTS, weights)
-    rates_sha256 = None
+    whole = {"schema": SCHEMA, **metadata}
+    whole["weights_sha256"] = _write_arrays(folder / WEIGHTS, weights)
+    whole["error_rates_sha256"] = None
     if error_rates is not None:
-        rates_sha256 = _write_arrays(folder / ERROR_RATES, asdict(error_rates))
-    whole = {
-        "schema": SCHEMA,
-        **metadata,
-        "weights_sha256": weights_sha256,
-        "error_rates_sha256": rates_sha256,
-    }
+        rates = asdict(error_rates)
+        whole["error_rates_sha256"] = _write_arrays(folder / ERROR_RATES, rates)
+    if seen is not None:
+        arrays = {"hashes": seen.hashes, "parts": seen.parts, "patients": seen.patients}
+        whole["seen_patients"] = seen.names
+        whole["seen_sha256"] = _write_arrays(folder / SEEN, arrays)
     text = json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
     (folder / METADATA).write_text(text, encoding="utf-8")
 

@@ -10,10 +10,12 @@ import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from malscan.decode import MAX_BYTES, UnreadableImageError, decode, decode_plain, is_plain
@@ -30,12 +32,16 @@ class Loaded:
         slot: its place in the pixels of the batch; None if it failed.
         error: why it failed; None if it did not.
         grey: whether the file holds no colour.
+        pixel_hash: the first 64 bits of the SHA-256 of its RGB bytes, row by row, before any
+            resizing: two files with the same pixels have the same. None if it failed, or if
+            nobody asked for hashes.
     """
 
     image: CellImage
     slot: int | None
     error: str | None
     grey: bool = False
+    pixel_hash: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ def batches(
     *,
     batch_size: int,
     any_size: bool = False,
+    hashed: bool = False,
 ) -> Iterator[Batch]:
     """Read, check, decode and resize images, in order, while the caller works on the last batch.
 
@@ -66,6 +73,7 @@ def batches(
         preprocessing: what the model wants.
         batch_size: images to a batch.
         any_size: accept images with a side over `malscan.decode.MAX_SIDE` pixels.
+        hashed: hash the pixels of each image, too.
 
     Yields:
         Batches whose items, taken together, are the images that went in, in the same order.
@@ -74,9 +82,9 @@ def batches(
         Exception: whatever iterating over `images` raises.
     """
     feeder = _Feeder(images, batch_size)
-    for places, pixels, grey, errors in _dataset(feeder, preprocessing, any_size):
+    for places, pixels, grey, errors, hashes in _dataset(feeder, preprocessing, any_size, hashed):
         slots = {place: slot for slot, place in enumerate(places.numpy())}
-        facts = list(zip(grey.numpy(), errors.numpy(), strict=True))
+        facts = list(zip(grey.numpy(), errors.numpy(), hashes.numpy(), strict=True))
         items: list[Loaded] = []
         for place, image in enumerate(feeder.take()):
             slot = slots.get(place)
@@ -85,7 +93,8 @@ def batches(
             elif error := facts[slot][1]:
                 items.append(Loaded(image, None, error.decode()))
             else:
-                items.append(Loaded(image, slot, None, bool(facts[slot][0])))
+                pixel_hash = int(facts[slot][2]) if hashed else None
+                items.append(Loaded(image, slot, None, bool(facts[slot][0]), pixel_hash))
         readable = any(item.slot is not None for item in items)
         yield Batch(full_batch(pixels[:-1], batch_size) if readable else None, items)
     if feeder.fault:
@@ -146,13 +155,15 @@ class _Feeder:
             return []
 
 
-def _dataset(feeder: _Feeder, preprocessing: Preprocessing, any_size: bool) -> tf.data.Dataset:
-    """Batches of (places, pixels, grey, errors), in order; what was refused is missing.
+def _dataset(
+    feeder: _Feeder, preprocessing: Preprocessing, any_size: bool, hashed: bool
+) -> tf.data.Dataset:
+    """Batches of (places, pixels, grey, errors, hashes), in order; what was refused is missing.
 
     Whole batches are loaded side by side, each by one thread. Sharing out single images would
     leave cores idle: they take less time than the system needs to move a thread.
     """
-    loader = _loader(preprocessing, any_size)
+    loader = _loader(preprocessing, any_size, hashed)
     cores = usable_cores()
 
     def load(places: tf.Tensor, paths: tf.Tensor, errors: tf.Tensor) -> tf.data.Dataset:
@@ -173,21 +184,27 @@ def _dataset(feeder: _Feeder, preprocessing: Preprocessing, any_size: bool) -> t
 
 
 def _loader(
-    preprocessing: Preprocessing, any_size: bool
+    preprocessing: Preprocessing, any_size: bool, hashed: bool
 ) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]:
     """The function that turns one path into one element of a batch."""
     size = preprocessing.size
     blank = tf.zeros([size, size, 3], tf.uint8)
 
+    def finished(pixels: tf.Tensor, grey: tf.Tensor, error: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        digest = tf.constant(0, tf.uint64)
+        if hashed:
+            digest = tf.reshape(tf.numpy_function(_hash, [pixels], tf.uint64), [])
+        return resize(pixels, preprocessing), grey, error, digest
+
     def plain(data: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return resize(decode_plain(data), preprocessing), tf.constant(False), tf.constant(b"")
+        return finished(decode_plain(data), tf.constant(False), tf.constant(b""))
 
     def careful(data: tf.Tensor) -> tuple[tf.Tensor, ...]:
         pixels, grey, error = tf.numpy_function(
             lambda raw: _decode_carefully(raw, any_size), [data], [tf.uint8, tf.bool, tf.string]
         )
         pixels = tf.ensure_shape(pixels, [None, None, 3])
-        return resize(pixels, preprocessing), tf.reshape(grey, []), tf.reshape(error, [])
+        return finished(pixels, tf.reshape(grey, []), tf.reshape(error, []))
 
     def read(path: tf.Tensor) -> tuple[tf.Tensor, ...]:
         data = tf.io.read_file(path)
@@ -195,11 +212,14 @@ def _loader(
 
     def load(place: tf.Tensor, path: tf.Tensor, error: tf.Tensor) -> tuple[tf.Tensor, ...]:
         known = tf.not_equal(error, b"")
-        return place, *tf.cond(
-            known, lambda: (blank, tf.constant(False), error), lambda: read(path)
-        )
+        nothing = blank, tf.constant(False), error, tf.constant(0, tf.uint64)
+        return place, *tf.cond(known, lambda: nothing, lambda: read(path))
 
     return tf.autograph.experimental.do_not_convert(load)
+
+
+def _hash(pixels: npt.NDArray[np.uint8]) -> np.uint64:
+    return np.frombuffer(sha256(pixels.tobytes()).digest(), ">u8", 1)[0].astype(np.uint64)
 
 
 def _decode_carefully(data: bytes, any_size: bool) -> tuple[np.ndarray, bool, bytes]:

@@ -36,7 +36,7 @@ class Predictor:
         if model.kernel not in list(Kernel):
             raise MalscanError(f"model {model.name}: unknown resize kernel {model.kernel!r}")
         self.preprocessing = Preprocessing(model.size, Kernel(model.kernel), model.rescale)
-        self._classify = classifier(_rebuild(model), self.preprocessing, model.temperature)
+        self._classify = classifier(rebuild(model), self.preprocessing, model.temperature)
 
     def predict(
         self, images: Iterable[CellImage], *, batch_size: int, any_size: bool = False
@@ -122,10 +122,16 @@ def weights_of(network: keras.Model) -> Arrays:
     return {variable.path: np.asarray(variable.value, np.float32) for variable in network.weights}
 
 
-def _rebuild(model: Model) -> keras.Model:
+def rebuild(model: Model) -> keras.Model:
     """Build the named network in code and put the weights into it, after checking their shapes.
 
     Nothing but numbers is taken from the file, so a model from a stranger cannot run code.
+
+    Returns:
+        The network without batch normalisation, float32.
+
+    Raises:
+        MalscanError: the network is not known, or the weights do not fit it.
     """
     if model.network not in NETWORKS:
         known = ", ".join(NETWORKS)

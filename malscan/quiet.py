@@ -1,6 +1,7 @@
 """Keeps the messages of native libraries away from the user."""
 
 import contextlib
+import logging
 import os
 import sys
 import warnings
@@ -22,6 +23,7 @@ def native_output_hidden(hidden: bool = True) -> Iterator[None]:
         yield
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     sys.stderr.flush()
     kept = os.dup(2)
     python_stderr = sys.stderr

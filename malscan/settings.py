@@ -1,8 +1,10 @@
 """What the commands are asked to do, checked; light, so that a usage error is told at once."""
 
 import os
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from malscan.errors import UsageError
@@ -11,8 +13,15 @@ from malscan.walk import check_paths
 
 DEFAULT_BATCH_SIZE = 256
 LARGEST_BATCH = 8192
-DEFAULT_VALIDATION_SHARE = 0.1
-DEFAULT_TEST_SHARE = 0.2
+
+
+class Precision(StrEnum):
+    """Numbers that the network is computed in; weights are float32 all the same."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,84 +62,54 @@ class ScanSettings:
         if self.model is not None:
             check_model_exists(self.model)
         if self.threshold is not None:
-            _check_range("--threshold", self.threshold, 0, 1)
-        _check_range("--batch-size", self.batch_size, 1, LARGEST_BATCH)
+            check_range("--threshold", self.threshold, 0, 1)
+        check_range("--batch-size", self.batch_size, 1, LARGEST_BATCH)
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """How to train.
+class DataSettings:
+    """Labelled cells, and how to read labels and patients off them.
 
     Attributes:
-        epochs: passes over the training cells.
-        batch_size: cells to a step.
-        learning_rate: highest rate; it rises for one epoch and falls along a cosine to zero.
-        weight_decay: of AdamW.
-        label_smoothing: share of each label that is spread over both classes, against the
-            share of labels that are wrong.
-        seed: of split, weights, order and augmentation.
+        data: folder with two class folders, or a table (`.csv`) with the columns `path` and
+            `label`, and `patient` if it is known.
+        positive: name of the class folder or label that means parasitized, where the names
+            are not the usual ones; the other one then means uninfected.
+        patient_maps: tables that say which patient an image is of, such as the two official
+            ones of the NIH/NLM archive.
+        patient_pattern: regular expression that finds the patient in the path below `data`;
+            its first group, or the whole match.
+        patient_folders: each patient has a folder of their own.
+        any_size: accept images with a side over 512 pixels.
 
     Raises:
-        UsageError: a number is out of its range.
-    """
-
-    epochs: int = 24
-    batch_size: int = 64
-    learning_rate: float = 3e-3
-    weight_decay: float = 0.02
-    label_smoothing: float = 0.05
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        _check_range("--epochs", self.epochs, 1, 100_000)
-        _check_range("--batch-size", self.batch_size, 1, LARGEST_BATCH)
-        _check_range("--learning-rate", self.learning_rate, 0, float("inf"))
-        _check_range("--weight-decay", self.weight_decay, 0, 1)
-        _check_range("--label-smoothing", self.label_smoothing, 0, 0.5)
-        _check_range("--seed", self.seed, 0, 2**32 - 1)
-
-    def steps(self, cells: int) -> int:
-        """Steps of one epoch over some cells; the last step may be a short one."""
-        return -(-cells // self.batch_size)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainSettings:
-    """What to train, on what, and where to.
-
-    Attributes:
-        data: folder with two class folders.
-        out: model folder to make.
-        network: key of `malscan.networks.NETWORKS`.
-        recipe: how to train.
-        name: what reports will call the model; None for the name of `out`.
-        validation_share: share of patients for validation, 0..1.
-        test_share: share of patients for test, 0..1; not used with `test_patients`.
-        test_patients: file that names the test patients, one a line.
-        force: replace an existing model.
-        command: the command line, kept in the model for whoever wants to repeat it.
-
-    Raises:
-        UsageError: a share is out of its range, or the test patients' file does not exist.
+        UsageError: a path does not exist, a pattern is none, or patients are to be found in
+            more than one way.
     """
 
     data: Path
-    out: Path
-    network: str = "compact"
-    recipe: Recipe = field(default_factory=Recipe)
-    name: str | None = None
-    validation_share: float = DEFAULT_VALIDATION_SHARE
-    test_share: float = DEFAULT_TEST_SHARE
-    test_patients: Path | None = None
-    force: bool = False
-    command: str = ""
+    positive: str | None = None
+    patient_maps: tuple[Path, ...] = ()
+    patient_pattern: str | None = None
+    patient_folders: bool = False
+    any_size: bool = False
 
     def __post_init__(self) -> None:
-        check_paths([str(self.data)])
-        _check_range("--validation-share", self.validation_share, 0, 0.9)
-        _check_range("--test-share", self.test_share, 0, 0.9)
-        if self.test_patients is not None:
-            check_paths([str(self.test_patients)])
+        check_paths([str(self.data), *map(str, self.patient_maps)])
+        ways = {
+            "--patient-map": bool(self.patient_maps),
+            "--patient-pattern": self.patient_pattern is not None,
+            "--patient-folders": self.patient_folders,
+        }
+        given = [name for name, used in ways.items() if used]
+        if len(given) > 1:
+            raise UsageError(f"{' and '.join(given)} exclude each other. Give one of them.")
+        try:
+            re.compile(self.patient_pattern or "")
+        except re.error as error:
+            raise UsageError(
+                f"--patient-pattern {self.patient_pattern!r} is no regular expression: {error}"
+            ) from None
 
 
 def check_model_exists(model: Path) -> None:
@@ -143,6 +122,11 @@ def check_model_exists(model: Path) -> None:
         raise UsageError(f"no such model: {model}. Give a folder made by `malscan train`.")
 
 
-def _check_range(name: str, value: float, least: float, most: float) -> None:
+def check_range(name: str, value: float, least: float, most: float) -> None:
+    """Make sure that a number that was asked for makes sense.
+
+    Raises:
+        UsageError: it is not between `least` and `most`.
+    """
     if not least <= value <= most:
         raise UsageError(f"{name} {value:g} is not between {least:g} and {most:g}")

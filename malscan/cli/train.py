@@ -3,155 +3,177 @@
 import shlex
 import sys
 from contextlib import suppress
-from enum import StrEnum
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-import typer
+from typer import Exit
 
+from malscan.cli import train_options as options
 from malscan.cli.guard import guarded
+from malscan.errors import UsageError
+from malscan.model import EMBEDDED
 from malscan.quiet import native_output_hidden
-from malscan.settings import (
-    DEFAULT_TEST_SHARE,
-    DEFAULT_VALIDATION_SHARE,
-    Recipe,
+from malscan.settings import DataSettings, Precision
+from malscan.stopping import StopRequests
+from malscan.training.recipe import PRESETS, NetworkName, Preset, Recipe
+from malscan.training.settings import (
+    Cache,
+    Machine,
+    SplitSettings,
+    ThresholdGoal,
     TrainSettings,
 )
-from malscan.stopping import StopRequests
 
-
-class NetworkName(StrEnum):
-    """Networks by name; named here so that a misspelt one is refused without TensorFlow."""
-
-    COMPACT = "compact"
-    BASELINE = "baseline"
-
-
-_SPLIT = "Split, by patient"
-_TRAINING = "Training"
-_MESSAGES = "Messages"
-_RECIPE = Recipe()
+_SPLIT = SplitSettings()
 
 
 def train(
-    data: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DATA",
-            exists=True,
-            file_okay=False,
-            help="Folder that holds two class folders: Parasitized, Uninfected.",
-        ),
-    ],
-    out: Annotated[Path, typer.Option(metavar="MODEL_DIR", help="Model folder to make.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing model.")] = False,
-    name: Annotated[
-        str | None,
-        typer.Option(help="What reports will call the model.", show_default="name of MODEL_DIR"),
-    ] = None,
-    test_patients: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            help="Test patients, one a line.",
-            rich_help_panel=_SPLIT,
-        ),
-    ] = None,
-    test_share: Annotated[
-        float,
-        typer.Option(
-            min=0.0,
-            max=0.9,
-            help="Share of patients for test, without --test-patients.",
-            rich_help_panel=_SPLIT,
-        ),
-    ] = DEFAULT_TEST_SHARE,
-    validation_share: Annotated[
-        float,
-        typer.Option(
-            min=0.0, max=0.9, help="Share of patients for validation.", rich_help_panel=_SPLIT
-        ),
-    ] = DEFAULT_VALIDATION_SHARE,
-    network: Annotated[
-        NetworkName, typer.Option(help="Architecture.", rich_help_panel=_TRAINING)
-    ] = NetworkName.COMPACT,
-    epochs: Annotated[
-        int, typer.Option(min=1, help="Passes over the cells.", rich_help_panel=_TRAINING)
-    ] = _RECIPE.epochs,
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Cells to a step.", rich_help_panel=_TRAINING)
-    ] = _RECIPE.batch_size,
-    learning_rate: Annotated[
-        float, typer.Option(help="Highest learning rate.", rich_help_panel=_TRAINING)
-    ] = _RECIPE.learning_rate,
-    weight_decay: Annotated[
-        float, typer.Option(help="Weight decay of AdamW.", rich_help_panel=_TRAINING)
-    ] = _RECIPE.weight_decay,
-    label_smoothing: Annotated[
-        float,
-        typer.Option(
-            min=0.0, max=0.5, help="Share of a label to spread.", rich_help_panel=_TRAINING
-        ),
-    ] = _RECIPE.label_smoothing,
-    seed: Annotated[
-        int,
-        typer.Option(min=0, help="Seed of split, weights, order.", rich_help_panel=_TRAINING),
-    ] = _RECIPE.seed,
-    quiet: Annotated[
-        bool,
-        typer.Option("--quiet", "-q", help="Print errors only.", rich_help_panel=_MESSAGES),
-    ] = False,
-    verbose: Annotated[
-        bool,
-        typer.Option("--verbose", "-v", help="Print more detail.", rich_help_panel=_MESSAGES),
-    ] = False,
+    data: options.Data,
+    out: options.Out,
+    force: options.Force = False,
+    name: options.Name = None,
+    save_h5: options.SaveH5 = None,
+    positive: options.Positive = None,
+    patient_map: options.PatientMap = None,
+    patient_pattern: options.PatientPattern = None,
+    patient_folders: options.PatientFolders = False,
+    allow_failed: options.AllowFailed = False,
+    any_size: options.AnySize = False,
+    split: options.Split = None,
+    split_file: options.SplitFile = None,
+    test_patients: options.TestPatients = None,
+    test_share: options.TestShare = _SPLIT.test_share,
+    validation_share: options.ValidationShare = _SPLIT.validation_share,
+    folds: options.Folds = _SPLIT.folds,
+    preset: options.Preset = None,
+    start_from: options.From = None,
+    network: options.Network = None,
+    epochs: options.Epochs = None,
+    batch_size: options.BatchSize = None,
+    optimizer: options.OptimizerOption = None,
+    learning_rate: options.LearningRate = None,
+    schedule: options.ScheduleOption = None,
+    weight_decay: options.WeightDecay = None,
+    label_smoothing: options.LabelSmoothing = None,
+    augment: options.Augment = None,
+    class_weights: options.ClassWeightsOption = None,
+    keep: options.KeepOption = None,
+    patience: options.Patience = None,
+    seed: options.Seed = None,
+    threshold_for: options.ThresholdFor = None,
+    deterministic: options.Deterministic = False,
+    precision: options.PrecisionOption = Precision.AUTO,
+    device: options.Device = "auto",
+    cache: options.CacheOption = Cache.AUTO,
+    tensorboard: options.Tensorboard = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Train a model on labelled cells; the patients of train and test are never the same.
 
-    Example: malscan train ./cell_images --out ./my-model
+    Examples:
+    malscan train ./cell_images --out ./my-model
+    malscan train ./own_cells --from embedded --out ./own-model
+    malscan train ./cell_images --preset notebook --save-h5 malaria.h5 --out ./notebook
+
+    A training that was killed goes on when the same command is given again.
 
     Exit codes: 0 done; 1 failed; 2 usage; 3 done, but some images could not be read; 75 another
     training writes this model; 130 interrupted; 143 terminated.
     """
     with guarded(verbose=verbose):
+        chosen = _preset(preset, start_from)
         settings = TrainSettings(
-            data=data,
+            data=DataSettings(
+                data=data,
+                positive=positive,
+                patient_maps=tuple(patient_map or ()),
+                patient_pattern=patient_pattern,
+                patient_folders=patient_folders,
+                any_size=any_size,
+            ),
             out=out,
-            network=network.value,
-            recipe=Recipe(
+            network=_network(chosen, network, start_from),
+            start_from=EMBEDDED if start_from == Path("embedded") else start_from,
+            split=SplitSettings(
+                kind=split or chosen.split,
+                file=split_file,
+                test_patients=test_patients,
+                validation_share=validation_share,
+                test_share=test_share,
+                folds=folds,
+            ),
+            recipe=_recipe(
+                chosen,
                 epochs=epochs,
                 batch_size=batch_size,
+                optimizer=optimizer,
                 learning_rate=learning_rate,
+                schedule=schedule,
                 weight_decay=weight_decay,
                 label_smoothing=label_smoothing,
+                augmentation=augment,
+                class_weights=class_weights,
+                keep=keep,
+                patience=patience,
                 seed=seed,
             ),
+            machine=Machine(precision, device, deterministic, cache),
+            threshold_for=ThresholdGoal.parse(threshold_for) if threshold_for else None,
             name=name,
-            validation_share=validation_share,
-            test_share=test_share,
-            test_patients=test_patients,
+            save_h5=save_h5,
+            tensorboard=tensorboard,
+            allow_failed=allow_failed,
             force=force,
             command=shlex.join(["malscan", *sys.argv[1:]]),
         )
         with StopRequests() as stop, native_output_hidden(not verbose):
             exit_code = _run(settings, stop, quiet)
-        raise typer.Exit(exit_code)
+        raise Exit(exit_code)
+
+
+def _preset(name: options.PresetName | None, start_from: Path | None) -> Preset:
+    if name is None:
+        name = options.PresetName.ADAPT if start_from else options.PresetName.DEFAULT
+    if name is options.PresetName.ADAPT and start_from is None:
+        raise UsageError("--preset adapt needs a model to start from: --from MODEL")
+    return PRESETS[name]
+
+
+def _network(preset: Preset, given: NetworkName | None, start_from: Path | None) -> NetworkName:
+    if start_from is not None and given is not None:
+        raise UsageError("--network and --from exclude each other: a model has its network")
+    return given or preset.network
+
+
+def _recipe(preset: Preset, **given: Any) -> Recipe:
+    """The recipe of a preset, with what the command line has said."""
+    return replace(
+        preset.recipe, **{key: value for key, value in given.items() if value is not None}
+    )
 
 
 def _run(settings: TrainSettings, stop: StopRequests, quiet: bool) -> int:
     from malscan.cli.console import bars_wanted
-    from malscan.cli.train_display import TrainDisplay, print_training
+    from malscan.cli.train_display import TrainDisplay, print_folds, print_training
+    from malscan.cross_validate import cross_validate
     from malscan.train import train as run
 
     display = TrainDisplay(bars_wanted(quiet), quiet, stop.check)
     try:
-        result = run(settings, display.listener())
+        if settings.split.folds:
+            folds = cross_validate(settings, display.listener())
+        else:
+            result = run(settings, display.listener())
     finally:
         display.close()
-    if not quiet:
-        # The model is there; that nobody reads the messages is no failure.
-        with suppress(BrokenPipeError):
+    # The model is there; that nobody reads the messages is no failure.
+    with suppress(BrokenPipeError):
+        if settings.split.folds:
+            if not quiet:
+                print_folds(folds)
+            return folds.exit_code
+        if not quiet:
             print_training(result)
     return result.exit_code

@@ -4,6 +4,9 @@ from typing import Any
 
 import jinja2
 
+PATIENTS_SHOWN = 40
+"""Patients listed in a card, so that one of a large study stays readable."""
+
 
 def model_card(metadata: dict[str, Any]) -> str:
     """A model card in Markdown, in the sections of Mitchell et al. 2019.
@@ -19,4 +22,4 @@ def model_card(metadata: dict[str, Any]) -> str:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    return environment.get_template("MODEL_CARD.md.j2").render(metadata)
+    return environment.get_template("MODEL_CARD.md.j2").render(metadata, shown=PATIENTS_SHOWN)

@@ -14,20 +14,21 @@ _MASK_LEVEL = 0.02
 
 
 def augment(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Change a batch at random.
+    """Change a batch at random: the first half heavily, the second half lightly.
 
     Args:
-        images: float32 [batch, size, size, 3], 0..1, background black.
+        images: float32 [batch, size, size, 3], 0..1, background black, in random order.
         seed: int32 [2], stateless: the same seed gives the same changes.
 
     Returns:
         float32 [batch, size, size, 3], 0..1.
     """
-    seeds = tf.unstack(tf.random.split(seed, 4))
-    images = _turn_and_flip(images, seeds[0])
-    batch = tf.shape(images)[0]
-    heavy = tf.random.stateless_uniform([batch, 1, 1, 1], seeds[1]) < 0.5
-    return tf.where(heavy, _change_heavily(images, seeds[2]), _change_lightly(images, seeds[3]))
+    seeds = tf.unstack(tf.random.split(seed, 3))
+    # Batches come shuffled, so that halving them is as good as choosing at random.
+    half = tf.shape(images)[0] // 2
+    heavy = _change_heavily(images[:half], seeds[0])
+    light = _change_lightly(_turn_and_flip(images[half:], seeds[1]), seeds[2])
+    return tf.concat([heavy, light], axis=0)
 
 
 def _turn_and_flip(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -64,13 +65,14 @@ def _change_heavily(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def _warp(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Any angle, zoom 0.7..1.25, stretch up to 10 %, shift up to 8 %; outside is black."""
+    """Any angle, mirrored or not, zoom 0.7..1.25, stretch to 10 %, shift to 8 %; black around."""
     shape = tf.shape(images)
     batch, size = shape[0], tf.cast(shape[1], tf.float32)
-    draw = tf.random.stateless_uniform([batch, 5], seed)
+    draw = tf.random.stateless_uniform([batch, 6], seed)
     angle = draw[:, 0] * 2 * math.pi
     zoom = 1 / (0.7 + 0.55 * draw[:, 1])
-    stretch = 0.9 + 0.2 * draw[:, 2]
+    mirror = tf.where(draw[:, 5] < 0.5, 1.0, -1.0)
+    stretch = (0.9 + 0.2 * draw[:, 2]) * mirror
     shift = (draw[:, 3:5] - 0.5) * 0.16 * size
     cos, sin = tf.cos(angle) * zoom, tf.sin(angle) * zoom
     a, b, c, d = cos * stretch, -sin, sin * stretch, cos
@@ -127,5 +129,6 @@ def _add_noise(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     batch = tf.shape(images)[0]
     seeds = tf.unstack(tf.random.split(seed, 2))
     strength = tf.nn.relu(tf.random.stateless_uniform([batch, 1, 1, 1], seeds[0], -0.03, 0.04))
-    noise = tf.random.stateless_normal(tf.shape(images), seeds[1]) * strength
+    # Uniform noise of the same variance: on a cell it looks the same, and costs a third.
+    noise = tf.random.stateless_uniform(tf.shape(images), seeds[1], -(3**0.5), 3**0.5) * strength
     return tf.clip_by_value(images + noise, 0.0, 1.0)

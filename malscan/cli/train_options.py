@@ -1,0 +1,286 @@
+"""The options of `malscan train`, in the order of its help."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from malscan.settings import Precision
+from malscan.training.recipe import (
+    PRESETS,
+    Augmentation,
+    ClassWeights,
+    Keep,
+    NetworkName,
+    Optimizer,
+    Schedule,
+    SplitKind,
+)
+from malscan.training.settings import Cache
+
+_DATA = "Data"
+_SPLIT = "Split"
+_TRAINING = "Training (defaults: as the preset has them)"
+_MACHINE = "Machine"
+_MESSAGES = "Messages"
+_RECIPE = PRESETS["default"].recipe
+
+
+class PresetName(StrEnum):
+    """Presets by name."""
+
+    DEFAULT = "default"
+    ADAPT = "adapt"
+    NOTEBOOK = "notebook"
+
+
+def _file(option_help: str, panel: str, metavar: str = "FILE") -> typer.models.OptionInfo:
+    return typer.Option(
+        metavar=metavar, exists=True, dir_okay=False, help=option_help, rich_help_panel=panel
+    )
+
+
+Data = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA",
+        exists=True,
+        help="Folder with two class folders, or a table (CSV): path,label[,patient].",
+    ),
+]
+Out = Annotated[Path, typer.Option(metavar="MODEL_DIR", help="Model folder to make.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing model.")]
+Name = Annotated[
+    str | None,
+    typer.Option(help="What reports will call the model.", show_default="name of MODEL_DIR"),
+]
+SaveH5 = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write the network as Keras .h5, too.")
+]
+
+Positive = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Class folder or label that means parasitized, if not a usual name.",
+        rich_help_panel=_DATA,
+    ),
+]
+PatientMap = Annotated[
+    list[Path] | None,
+    _file("Table of patients: path,patient, or an official mapping; repeatable.", _DATA),
+]
+PatientPattern = Annotated[
+    str | None,
+    typer.Option(
+        metavar="REGEX", help="Finds the patient in the path (first group).", rich_help_panel=_DATA
+    ),
+]
+PatientFolders = Annotated[
+    bool,
+    typer.Option("--patient-folders", help="One folder a patient.", rich_help_panel=_DATA),
+]
+AllowFailed = Annotated[
+    bool,
+    typer.Option(
+        "--allow-failed",
+        help="Go on though over 5 % of the images cannot be read.",
+        rich_help_panel=_DATA,
+    ),
+]
+AnySize = Annotated[
+    bool,
+    typer.Option("--any-size", help="Take images over 512 pixels, too.", rich_help_panel=_DATA),
+]
+
+Split = Annotated[
+    SplitKind | None,
+    typer.Option(
+        help="What stays together; notebook: the first 20 % by name validate.",
+        show_default="patient",
+        rich_help_panel=_SPLIT,
+    ),
+]
+SplitFile = Annotated[Path | None, _file("Use a split.csv of an earlier training.", _SPLIT)]
+TestPatients = Annotated[
+    Path | None, _file("Test patients, one a line; --folds leaves them out.", _SPLIT)
+]
+TestShare = Annotated[
+    float,
+    typer.Option(min=0.0, max=0.9, help="Share for test; 0 for no test.", rich_help_panel=_SPLIT),
+]
+ValidationShare = Annotated[
+    float,
+    typer.Option(min=0.001, max=0.9, help="Share for validation.", rich_help_panel=_SPLIT),
+]
+Folds = Annotated[
+    int,
+    typer.Option(
+        min=0, help="Cross-validate by patient in this many folds.", rich_help_panel=_SPLIT
+    ),
+]
+
+Preset = Annotated[
+    PresetName | None,
+    typer.Option(
+        help="Way to train; adapt: for --from; notebook: as the origin.",
+        show_default="default, with --from adapt",
+        rich_help_panel=_TRAINING,
+    ),
+]
+From = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="MODEL",
+        help="Start from this model folder; embedded: from the embedded model.",
+        rich_help_panel=_TRAINING,
+    ),
+]
+Network = Annotated[
+    NetworkName | None,
+    typer.Option(help="Architecture.", show_default="compact", rich_help_panel=_TRAINING),
+]
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Passes over the cells.",
+        show_default=str(_RECIPE.epochs),
+        rich_help_panel=_TRAINING,
+    ),
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Cells to a step.",
+        show_default=str(_RECIPE.batch_size),
+        rich_help_panel=_TRAINING,
+    ),
+]
+OptimizerOption = Annotated[
+    Optimizer | None,
+    typer.Option(
+        "--optimizer", help="Rule of the steps.", show_default="adamw", rich_help_panel=_TRAINING
+    ),
+]
+LearningRate = Annotated[
+    float | None,
+    typer.Option(
+        help="Highest learning rate.",
+        show_default=str(_RECIPE.learning_rate),
+        rich_help_panel=_TRAINING,
+    ),
+]
+ScheduleOption = Annotated[
+    Schedule | None,
+    typer.Option(
+        "--schedule",
+        help="How the learning rate changes.",
+        show_default="cosine",
+        rich_help_panel=_TRAINING,
+    ),
+]
+WeightDecay = Annotated[
+    float | None,
+    typer.Option(
+        help="Weight decay of AdamW.",
+        show_default=str(_RECIPE.weight_decay),
+        rich_help_panel=_TRAINING,
+    ),
+]
+LabelSmoothing = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=0.5,
+        help="Share of a label to spread.",
+        show_default=str(_RECIPE.label_smoothing),
+        rich_help_panel=_TRAINING,
+    ),
+]
+Augment = Annotated[
+    Augmentation | None,
+    typer.Option(
+        "--augment",
+        help="Random changes of training cells.",
+        show_default="cells",
+        rich_help_panel=_TRAINING,
+    ),
+]
+ClassWeightsOption = Annotated[
+    ClassWeights | None,
+    typer.Option(
+        "--class-weights",
+        help="Whether a rare class counts for more.",
+        show_default="balanced",
+        rich_help_panel=_TRAINING,
+    ),
+]
+KeepOption = Annotated[
+    Keep | None,
+    typer.Option(
+        "--keep",
+        help="Epoch to keep, by validation loss.",
+        show_default="best",
+        rich_help_panel=_TRAINING,
+    ),
+]
+Patience = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Stop after this many epochs without gain.",
+        show_default="never",
+        rich_help_panel=_TRAINING,
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Seed of split, weights, order.",
+        show_default=str(_RECIPE.seed),
+        rich_help_panel=_TRAINING,
+    ),
+]
+ThresholdFor = Annotated[
+    str | None,
+    typer.Option(
+        metavar="GOAL",
+        help="Pick the threshold on validation, as sensitivity=0.97.",
+        show_default="threshold 0.5",
+        rich_help_panel=_TRAINING,
+    ),
+]
+
+Deterministic = Annotated[
+    bool,
+    typer.Option(
+        "--deterministic", help="The same bits in every run here.", rich_help_panel=_MACHINE
+    ),
+]
+PrecisionOption = Annotated[
+    Precision,
+    typer.Option(
+        "--precision", help="Numbers to compute in; float16: GPU.", rich_help_panel=_MACHINE
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, gpu or gpu:N.", rich_help_panel=_MACHINE)]
+CacheOption = Annotated[
+    Cache,
+    typer.Option("--cache", help="Where decoded cells wait.", rich_help_panel=_MACHINE),
+]
+Tensorboard = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Write events for TensorBoard.", rich_help_panel=_MACHINE),
+]
+
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print errors only.", rich_help_panel=_MESSAGES)
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Print more detail.", rich_help_panel=_MESSAGES)
+]

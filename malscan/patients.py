@@ -1,0 +1,129 @@
+"""Which patient a cell is of: from names, tables, patterns or folders; and lists of patients."""
+
+import csv
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from malscan.errors import MalscanError
+from malscan.labels import class_of_folder, patient_of_path
+from malscan.settings import DataSettings
+from malscan.walk import CellImage
+
+PatientRule = Callable[[str], str | None]
+"""From the path of an image below the data folder to its patient; None where it is unknown."""
+
+_SLIDE_ID = re.compile(r"C\d+")
+_QUOTED = re.compile(r"'([^']+)'")
+
+
+def patient_rule(settings: DataSettings) -> PatientRule:
+    """The rule that the settings ask for; the names of the NIH/NLM archive without any.
+
+    Raises:
+        MalscanError: a patient map cannot be read.
+    """
+    if settings.patient_maps:
+        known = _read_maps(settings.patient_maps)
+        return lambda path: known.get(path.rsplit("/", 1)[-1])
+    if settings.patient_pattern is not None:
+        return _rule_of_pattern(re.compile(settings.patient_pattern))
+    if settings.patient_folders:
+        return _patient_of_folder
+    return patient_of_path
+
+
+def with_known_patient(cells: Iterable[CellImage]) -> list[CellImage]:
+    """The same cells, after checking that the patient of each is known.
+
+    Raises:
+        MalscanError: the patient of a cell is unknown.
+    """
+    known = list(cells)
+    for cell in known:
+        if cell.patient is None:
+            raise MalscanError(
+                f"no patient known for {cell.path}. A split by patient needs names like those of "
+                "the NIH/NLM archive (C12..._IMG_...), or --patient-map, --patient-pattern or "
+                "--patient-folders. Where patients are unknown, --split cell does without, and "
+                "its figures are too good."
+            )
+    return known
+
+
+def read_patient_list(path: Path) -> frozenset[str]:
+    """Patients named in a file, one a line; empty lines and lines after `#` do not count.
+
+    Raises:
+        MalscanError: the file cannot be read or names nobody.
+    """
+    lines = _read_text(path, "patient list").splitlines()
+    patients = frozenset(name for line in lines if (name := line.partition("#")[0].strip()))
+    if not patients:
+        raise MalscanError(f"the patient list {path} names no patient")
+    return patients
+
+
+def patients_of(cells: Iterable[CellImage]) -> list[str]:
+    """Patients of some cells as far as they are known, each once, sorted by number."""
+    names = {cell.patient for cell in cells if cell.patient is not None}
+    return sorted(names, key=lambda name: (len(name), name))
+
+
+def _rule_of_pattern(pattern: re.Pattern[str]) -> PatientRule:
+    def rule(path: str) -> str | None:
+        found = pattern.search(path)
+        if found is None:
+            return None
+        return (found[1] if pattern.groups else found[0]) or None
+
+    return rule
+
+
+def _patient_of_folder(path: str) -> str | None:
+    """The outermost folder below the data folder that is no class folder."""
+    return next((part for part in path.split("/")[:-1] if not class_of_folder(part)), None)
+
+
+def _read_maps(paths: Iterable[Path]) -> dict[str, str]:
+    known: dict[str, str] = {}
+    for path in paths:
+        for name, patient in _read_map(path):
+            if known.setdefault(name, patient) != patient:
+                raise MalscanError(
+                    f"{path}: {name} is of patient {patient} here and of {known[name]} elsewhere"
+                )
+    return known
+
+
+def _read_map(path: Path) -> list[tuple[str, str]]:
+    """Pairs of file name and patient, from a table with a header or an official mapping."""
+    lines = _read_text(path, "patient map").splitlines()
+    if lines and {"path", "patient"} <= set(lines[0].split(",")):
+        rows = csv.DictReader(lines)
+        found = [(row["path"].rsplit("/", 1)[-1], row["patient"] or "") for row in rows]
+    else:
+        found = [
+            (name, _patient_of_slide(line)) for line in lines for name in _QUOTED.findall(line)
+        ]
+    pairs = [(name, patient) for name, patient in found if patient]
+    if not pairs:
+        raise MalscanError(
+            f"the patient map {path} names no patient. Give a table with the columns path and "
+            "patient, or an official mapping of the NIH/NLM archive."
+        )
+    return pairs
+
+
+def _patient_of_slide(line: str) -> str:
+    """Patient of a line of the official mapping, which begins with the slide id."""
+    slide = line.partition(",")[0].strip().strip('"')
+    found = _SLIDE_ID.match(slide)
+    return found[0] if found else slide
+
+
+def _read_text(path: Path, kind: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MalscanError(f"cannot read the {kind} {path}: {error}") from None

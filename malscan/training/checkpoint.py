@@ -1,0 +1,100 @@
+"""What a killed training needs to go on: network, optimizer, best weights, history."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as save_tensors
+
+from malscan.atomic import write_atomically
+
+Weights = list[npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What one epoch did; loss is the cross-entropy that is minimised."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a training has come.
+
+    Attributes:
+        history: one record for each finished epoch.
+        best: weights of the epoch of least validation loss; empty before the first epoch.
+    """
+
+    history: list[Epoch]
+    best: Weights
+
+
+class Checkpoint:
+    """The state of a training after its last finished epoch, in one file."""
+
+    def __init__(self, file: Path, fingerprint: Mapping[str, Any]) -> None:
+        """Name the file.
+
+        Args:
+            file: where it lies; its folder exists.
+            fingerprint: all that must be the same for a training to go on; plain JSON.
+        """
+        self._file = file
+        self._fingerprint = json.dumps(fingerprint, sort_keys=True)
+        self.note: str | None = None
+        """After `restore`: why a checkpoint that is there was not used."""
+
+    def save(self, network: keras.Model, progress: Progress) -> None:
+        """Replace what was saved before.
+
+        Raises:
+            MalscanError: it cannot be written.
+        """
+        arrays = {key: np.asarray(value) for key, value in _variables(network).items()}
+        arrays |= {f"best/{i:04}": array for i, array in enumerate(progress.best)}
+        history = json.dumps([asdict(epoch) for epoch in progress.history])
+        metadata = {"fingerprint": self._fingerprint, "history": history}
+        write_atomically(self._file, save_tensors(arrays, metadata))
+
+    def restore(self, network: keras.Model) -> Progress:
+        """Bring a compiled network to the saved state, as far as there is one for it."""
+        if not self._file.exists():
+            return Progress([], [])
+        try:
+            with safe_open(self._file, framework="numpy") as saved:
+                metadata = saved.metadata()
+                arrays = {key: saved.get_tensor(key) for key in saved.keys()}  # noqa: SIM118
+            history = [Epoch(**epoch) for epoch in json.loads(metadata["history"])]
+        except (OSError, SafetensorError, ValueError, TypeError, KeyError):
+            self.note = "the checkpoint of an earlier training is damaged: starting afresh"
+            return Progress([], [])
+        if metadata["fingerprint"] != self._fingerprint:
+            self.note = (
+                "the checkpoint of an earlier training is of other data, settings or versions: "
+                "starting afresh"
+            )
+            return Progress([], [])
+        for key, variable in _variables(network).items():
+            variable.assign(arrays[key])
+        best = [arrays[key] for key in sorted(arrays) if key.startswith("best/")]
+        return Progress(history, best)
+
+
+def _variables(network: keras.Model) -> dict[str, keras.Variable]:
+    """Weights, states of random generators and of the optimizer; metrics start anew."""
+    network.optimizer.build(network.trainable_variables)
+    metrics = {variable.path for variable in network.metrics_variables}
+    found = {f"network/{v.path}": v for v in network.variables if v.path not in metrics}
+    return found | {f"optimizer/{v.path}": v for v in network.optimizer.variables}

@@ -1,0 +1,222 @@
+"""The training loop: cells in, the weights of the chosen epoch out."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from malscan.errors import MalscanError
+from malscan.labels import CLASSES
+from malscan.settings import DEFAULT_BATCH_SIZE
+from malscan.training.augment import augment
+from malscan.training.cells import Cells, Places
+from malscan.training.checkpoint import Checkpoint, Epoch, Progress
+from malscan.training.recipe import (
+    Augmentation,
+    ClassWeights,
+    Keep,
+    Optimizer,
+    Recipe,
+    Schedule,
+)
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class FitListener:
+    """Whom to tell how fitting goes; an exception from a call ends it.
+
+    Attributes:
+        on_start: called with the number of steps done already and of all steps.
+        on_step: called with 1 after each step.
+        on_epoch: called after each epoch.
+    """
+
+    on_start: Callable[[int, int], object] = lambda done, steps: None
+    on_step: Callable[[int], object] = lambda done: None
+    on_epoch: Callable[[Epoch], object] = lambda epoch: None
+
+
+def fit(
+    network: keras.Model,
+    train: Cells,
+    validation: Cells,
+    recipe: Recipe,
+    *,
+    rescale: float,
+    checkpoint: Checkpoint,
+    tensorboard: Path | None = None,
+    listener: FitListener = FitListener(),
+) -> list[Epoch]:
+    """Train a network, and leave it with the weights of the epoch that the recipe keeps.
+
+    Args:
+        network: built, not compiled.
+        train: cells to learn from.
+        validation: cells to choose the epoch by.
+        recipe: how to train.
+        rescale: factor from uint8 pixels to network input.
+        checkpoint: where to go on from, and to save each epoch to.
+        tensorboard: folder for TensorBoard's event files.
+        listener: whom to tell how it goes.
+
+    Returns:
+        One record an epoch.
+
+    Raises:
+        MalscanError: the loss is not a finite number, or the checkpoint cannot be written.
+    """
+    steps = recipe.steps(len(train))
+    network.compile(_optimizer(recipe, steps), _loss(recipe), metrics=["accuracy"])
+    progress = checkpoint.restore(network)
+    history, best = progress.history, progress.best
+    listener.on_start(len(history) * steps, recipe.epochs * steps)
+    weights = class_weights(train, recipe.class_weights)
+    feed = _Feed(train, weights, rescale, recipe)
+    held_out = _Feed(validation, weights, rescale)
+    told = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: listener.on_step(1)
+    )
+    while len(history) < recipe.epochs and not _out_of_patience(history, recipe.patience):
+        number = len(history) + 1
+        fed = feed.epoch(number)
+        trained = network.fit(fed, shuffle=False, verbose=0, callbacks=[told]).history
+        feed.check()
+        loss, accuracy = network.evaluate(held_out.epoch(number), verbose=0)
+        held_out.check()
+        epoch = Epoch(number, trained["loss"][0], trained["accuracy"][0], loss, accuracy)
+        if not np.isfinite([epoch.loss, epoch.validation_loss]).all():
+            raise MalscanError(
+                f"the loss is not a number in epoch {number}: try a lower --learning-rate"
+            )
+        history.append(epoch)
+        if best_epoch(history, Keep.BEST) is epoch:
+            best = network.get_weights()
+        checkpoint.save(network, Progress(history, best))
+        if tensorboard is not None:
+            _write_events(tensorboard, epoch)
+        listener.on_epoch(epoch)
+    if recipe.keep is Keep.BEST:
+        network.set_weights(best)
+    return history
+
+
+def best_epoch(history: list[Epoch], keep: Keep) -> Epoch:
+    """The epoch whose weights are kept; of several with the same loss the last."""
+    if keep is Keep.LAST:
+        return history[-1]
+    return min(reversed(history), key=lambda epoch: epoch.validation_loss)
+
+
+def class_weights(cells: Cells, kind: ClassWeights) -> Floats:
+    """Weight of each class in the loss, float32 [2]; balanced, both sum to the same."""
+    if kind is ClassWeights.NONE:
+        return np.ones(len(CLASSES), np.float32)
+    counts = np.bincount(cells.classes, minlength=len(CLASSES))
+    return (len(cells) / (len(CLASSES) * counts)).astype(np.float32)
+
+
+def _out_of_patience(history: list[Epoch], patience: int) -> bool:
+    if not patience or not history:
+        return False
+    return len(history) - best_epoch(history, Keep.BEST).epoch >= patience
+
+
+def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+    rate: float | keras.optimizers.schedules.LearningRateSchedule = recipe.learning_rate
+    if recipe.schedule is Schedule.COSINE:
+        warmup = min(steps, recipe.epochs * steps // 2)
+        rate = keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=recipe.learning_rate / 20,
+            decay_steps=max(1, recipe.epochs * steps - warmup),
+            warmup_target=recipe.learning_rate,
+            warmup_steps=warmup,
+        )
+    if recipe.optimizer is Optimizer.RMSPROP:
+        return keras.optimizers.RMSprop(rate)
+    return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+
+
+def _loss(recipe: Recipe) -> keras.losses.Loss:
+    return keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
+
+
+class _Feed:
+    """The batches of each epoch; with a recipe in random order and changed at random.
+
+    Order and changes of an epoch follow from seed and number alone, so that a training that
+    goes on after an epoch gets the batches that it would have got without a break.
+    """
+
+    def __init__(
+        self, cells: Cells, weights: Floats, rescale: float, recipe: Recipe | None = None
+    ) -> None:
+        self._cells = cells
+        self._weights = weights
+        self._rescale = rescale
+        self._recipe = recipe
+        self._batch_size = recipe.batch_size if recipe else DEFAULT_BATCH_SIZE
+        self._fault: BaseException | None = None
+
+    def epoch(self, number: int) -> tf.data.Dataset:
+        """Batches of (pixels, target, weight)."""
+        given = tf.data.Dataset.from_generator(
+            lambda: self._batches(number),
+            output_signature=(
+                tf.TensorSpec([None, None, None, 3], tf.uint8),
+                tf.TensorSpec([None], tf.int64),
+                tf.TensorSpec([None], tf.float32),
+                tf.TensorSpec([2], tf.int32),
+            ),
+        )
+        prepare = tf.autograph.experimental.do_not_convert(self._prepare)
+        steps = -(-len(self._cells) // self._batch_size)
+        known = given.apply(tf.data.experimental.assert_cardinality(steps))
+        return known.map(prepare, num_parallel_calls=1).prefetch(2)
+
+    def check(self) -> None:
+        """Raise what went wrong while batches were made; TensorFlow would bury it."""
+        if self._fault is not None:
+            raise self._fault
+
+    def _batches(self, number: int) -> Iterator[tuple[object, ...]]:
+        order: Places = np.arange(len(self._cells))
+        size = self._batch_size
+        rng = np.random.default_rng([self._recipe.seed if self._recipe else 0, number])
+        if self._recipe is not None:
+            order = rng.permutation(order)
+        classes = self._cells.classes[order]
+        try:
+            for i, pixels in enumerate(self._cells.store.batches(order, size)):
+                some = classes[i * size : (i + 1) * size]
+                seed = rng.integers(0, 2**31, size=2, dtype=np.int32)
+                yield pixels, some, self._weights[some], seed
+        except GeneratorExit:
+            raise
+        except BaseException as fault:
+            self._fault = fault
+
+    def _prepare(
+        self, pixels: tf.Tensor, classes: tf.Tensor, weights: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        images = tf.cast(pixels, tf.float32) * self._rescale
+        if self._recipe is not None and self._recipe.augmentation is Augmentation.CELLS:
+            images = augment(images, seed)
+        return images, tf.one_hot(classes, len(CLASSES)), weights
+
+
+def _write_events(folder: Path, epoch: Epoch) -> None:
+    """Add an epoch to TensorBoard's event files."""
+    curves = {
+        "train": {"loss": epoch.loss, "accuracy": epoch.accuracy},
+        "validation": {"loss": epoch.validation_loss, "accuracy": epoch.validation_accuracy},
+    }
+    for part, values in curves.items():
+        with tf.summary.create_file_writer(str(folder / part)).as_default(epoch.epoch):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)

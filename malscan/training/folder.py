@@ -1,0 +1,176 @@
+"""The model folder: everything a training leaves behind, complete or absent."""
+
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from malscan.dataset import LabelledCells
+from malscan.errors import MalscanError
+from malscan.labels import CLASSES
+from malscan.metrics import Figure, PatientResult
+from malscan.model import CARD, ErrorRates, Model, save_model
+from malscan.networks import Network, layer_table
+from malscan.patients import patients_of
+from malscan.predictor import weights_of
+from malscan.preprocess import Preprocessing
+from malscan.seen import SeenImages
+from malscan.split import Split
+from malscan.split_file import write_split
+from malscan.training.card import model_card
+from malscan.training.cells import Cells, Pixels
+from malscan.training.checkpoint import Epoch
+from malscan.training.parts import Parts
+from malscan.training.plots import SAMPLES, history_png, samples_png
+from malscan.training.recipe import SplitKind
+from malscan.training.settings import TrainSettings
+from malscan.training.workplace import publish
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was found out about a trained network.
+
+    Attributes:
+        history: one record an epoch.
+        kept: the epoch whose weights are the model.
+        temperature: calibrates probabilities.
+        threshold: of a call.
+        threshold_chosen: how it was chosen.
+        measured_on: part that the figures are of.
+        interval_unit: what the bootstrap draws: `patient`, or `cell` where nobody is known.
+        figures: figures with intervals.
+        patients: results of each patient, worst first.
+        rates: error rates, where there are test patients.
+    """
+
+    history: list[Epoch]
+    kept: int
+    temperature: float
+    threshold: float
+    threshold_chosen: str
+    measured_on: str
+    interval_unit: str
+    figures: dict[str, Figure]
+    patients: list[PatientResult]
+    rates: ErrorRates | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """A trained network and all that is known of it.
+
+    Attributes:
+        network: its architecture.
+        preprocessing: its input.
+        trained: the network for inference.
+        parts: the cells it was made with.
+        findings: what was found out about it.
+        seen: images that it has seen.
+        source: the model that the training started from, if any.
+        fingerprint: what the training depended on.
+    """
+
+    network: Network
+    preprocessing: Preprocessing
+    trained: keras.Model
+    parts: Parts
+    findings: Findings
+    seen: SeenImages
+    source: Model | None
+    fingerprint: dict[str, Any]
+
+
+def write_model(
+    settings: TrainSettings, model: TrainedModel, labelled: LabelledCells, split: Split
+) -> None:
+    """Write the folder beside its place and rename it when it is complete.
+
+    Raises:
+        MalscanError: it cannot be written; nothing half is left behind.
+    """
+    out = Path(os.path.realpath(settings.out))
+    partial = out.with_name(f".{out.name}.partial")
+    metadata = _metadata(settings, model)
+    findings = model.findings
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        save_model(partial, metadata, weights_of(model.trained), findings.rates, model.seen)
+        pd.DataFrame([asdict(epoch) for epoch in findings.history]).to_csv(
+            partial / "history.csv", index=False, float_format="%.6f"
+        )
+        (partial / "history.png").write_bytes(history_png(findings.history, findings.kept))
+        (partial / "samples.png").write_bytes(samples_png(_samples(model.parts.train)))
+        write_split(partial / "split.csv", split, labelled)
+        (partial / CARD).write_text(model_card(metadata), encoding="utf-8")
+        publish(partial, settings.out)
+    except OSError as error:
+        raise MalscanError(
+            f"cannot write {settings.out}: {error.strerror}. The training is kept: make room, "
+            "and the same command goes on."
+        ) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _samples(cells: Cells) -> dict[str, Pixels]:
+    """The first training cells of each class, spread over the part."""
+    chosen = {}
+    for number, name in enumerate(CLASSES):
+        places = np.flatnonzero(cells.classes == number)
+        spread = places[np.linspace(0, len(places) - 1, min(SAMPLES, len(places)), dtype=int)]
+        chosen[name] = np.concatenate(list(cells.store.batches(spread, SAMPLES)))
+    return chosen
+
+
+def _metadata(settings: TrainSettings, model: TrainedModel) -> dict[str, Any]:
+    findings, source = model.findings, model.source
+    return {
+        "name": settings.name or settings.out.name,
+        "network": model.network.name,
+        "layers": [asdict(layer) for layer in layer_table(model.trained)],
+        "started_from": None if source is None else {"name": source.name, "sha256": source.sha256},
+        "preprocessing": asdict(model.preprocessing),
+        "classes": list(CLASSES),
+        "threshold": findings.threshold,
+        "threshold_chosen": findings.threshold_chosen,
+        "temperature": findings.temperature,
+        "recipe": asdict(settings.recipe),
+        "machine": {
+            "precision": model.fingerprint["precision"],
+            "deterministic": settings.machine.deterministic,
+        },
+        "epochs_run": len(findings.history),
+        "kept_epoch": findings.kept,
+        "data": model.fingerprint["data"],
+        "split_unit": "patient" if settings.split.kind is SplitKind.PATIENT else "cell",
+        "split_kind": "file" if settings.split.file else str(settings.split.kind),
+        "split": {name: _facts(part) for name, part in model.parts.by_name().items()},
+        "left_out": {
+            "unreadable": len(model.parts.failed),
+            "contradictory": model.parts.contradictory,
+            "copies": model.parts.copies,
+        },
+        "measured_on": findings.measured_on,
+        "interval_unit": findings.interval_unit,
+        "figures": {name: asdict(figure) for name, figure in findings.figures.items()},
+        "patients": [asdict(patient) for patient in findings.patients],
+        "versions": model.fingerprint["versions"],
+        "command": settings.command,
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def _facts(part: Cells) -> dict[str, Any]:
+    return {
+        "cells": len(part),
+        "parasitized": int(part.positive.sum()),
+        "patients": patients_of(part.images),
+    }

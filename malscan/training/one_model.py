@@ -1,0 +1,187 @@
+"""One model from one split: read, fit, calibrate, measure, write."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from malscan.dataset import LabelledCells
+from malscan.devices import dtype_policy, training_policy
+from malscan.errors import ExitCode, MalscanError
+from malscan.metrics import Figure, PatientResult, error_rates, figures, per_patient
+from malscan.model import Model, load_model, load_seen_images
+from malscan.networks import NETWORKS, Network, fold, layer_table
+from malscan.predictor import rebuild
+from malscan.preprocess import Kernel, Preprocessing
+from malscan.split import Split
+from malscan.training.calibrate import choose_threshold, fit_temperature, predict_cells
+from malscan.training.checkpoint import Checkpoint, Epoch
+from malscan.training.fingerprint import fingerprint
+from malscan.training.fit import FitListener, best_epoch, class_weights, fit
+from malscan.training.folder import Findings, TrainedModel, write_model
+from malscan.training.keras_file import write_h5
+from malscan.training.listener import TrainListener
+from malscan.training.parts import Parts, load_parts
+from malscan.training.recipe import SplitKind
+from malscan.training.settings import TrainSettings
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """A finished training.
+
+    Attributes:
+        out: the model folder.
+        history: one record an epoch.
+        measured_on: `test`, or `validation` where there was no test part.
+        figures: figures on that part, with intervals.
+        patients: results of each patient of that part, worst first; empty if unknown.
+        failed: images that could not be read and were left out, each with the reason.
+        exit_code: `OK` or `SOME_UNREADABLE`.
+    """
+
+    out: Path
+    history: list[Epoch]
+    measured_on: str
+    figures: dict[str, Figure]
+    patients: list[PatientResult]
+    failed: list[tuple[str, str]]
+    exit_code: ExitCode
+
+
+def train_split(
+    settings: TrainSettings,
+    labelled: LabelledCells,
+    split: Split,
+    state: Path,
+    listener: TrainListener,
+) -> TrainResult:
+    """Train a model on a split and write its folder, whole or not at all.
+
+    Args:
+        settings: what to train and where to write it; its split is not looked at.
+        labelled: the cells.
+        split: their parts.
+        state: folder for what a killed training needs to go on.
+        listener: whom to tell how it goes.
+
+    Raises:
+        MalscanError: data that cannot be trained on, a loss that is not a number, a folder
+            that cannot be written.
+    """
+    source = None if settings.start_from is None else load_model(settings.start_from)
+    network = _network(settings, source)
+    preprocessing = _preprocessing(network, source)
+    keras.utils.set_random_seed(settings.recipe.seed)
+    policy = training_policy(settings.machine.precision, wide=network.wide)
+    with dtype_policy(policy):
+        built = network.build() if source is None else rebuild(source)
+    if settings.split.folds == 0:
+        listener.on_layers(layer_table(built))
+    listener.on_message(f"Reading images; computing in {policy}")
+    parts = load_parts(settings, split, preprocessing, state, listener)
+    prints = fingerprint(settings, labelled, split, policy, source)
+    checkpoint = Checkpoint(state / "checkpoint.safetensors", prints)
+    history = _fit(settings, built, parts, preprocessing, checkpoint, listener)
+    listener.on_message(f"Measuring on the {parts.measured()[0]} part")
+    with dtype_policy("float32"):
+        trained = fold(built, network)
+    findings = _measure(settings, trained, parts, preprocessing, history)
+    if settings.save_h5 is not None:
+        write_h5(settings.save_h5, trained, settings.recipe)
+    seen = parts.seen()
+    if settings.start_from is not None and source is not None:
+        seen = seen.with_those_of(source.name, load_seen_images(settings.start_from, source))
+    model = TrainedModel(network, preprocessing, trained, parts, findings, seen, source, prints)
+    write_model(settings, model, labelled, split)
+    code = ExitCode.SOME_UNREADABLE if parts.failed else ExitCode.OK
+    return TrainResult(
+        settings.out,
+        history,
+        findings.measured_on,
+        findings.figures,
+        findings.patients,
+        parts.failed,
+        code,
+    )
+
+
+def _network(settings: TrainSettings, source: Model | None) -> Network:
+    if source is None:
+        return NETWORKS[settings.network]
+    if source.network not in NETWORKS:
+        raise MalscanError(f"model {source.name}: unknown network {source.network!r}")
+    return NETWORKS[source.network]
+
+
+def _preprocessing(network: Network, source: Model | None) -> Preprocessing:
+    if source is None:
+        return network.preprocessing
+    return Preprocessing(source.size, Kernel(source.kernel), source.rescale)
+
+
+def _fit(
+    settings: TrainSettings,
+    built: keras.Model,
+    parts: Parts,
+    preprocessing: Preprocessing,
+    checkpoint: Checkpoint,
+    listener: TrainListener,
+) -> list[Epoch]:
+    def start(done: int, steps: int) -> None:
+        if checkpoint.note:
+            listener.on_message(checkpoint.note)
+        elif done:
+            epochs = done * settings.recipe.epochs // steps
+            listener.on_message(f"Going on after epoch {epochs} of {settings.recipe.epochs}")
+        listener.on_start(done, steps)
+
+    return fit(
+        built,
+        parts.train,
+        parts.validation,
+        settings.recipe,
+        rescale=preprocessing.rescale,
+        checkpoint=checkpoint,
+        tensorboard=settings.tensorboard,
+        listener=FitListener(start, listener.on_step, listener.on_epoch),
+    )
+
+
+def _measure(
+    settings: TrainSettings,
+    trained: keras.Model,
+    parts: Parts,
+    preprocessing: Preprocessing,
+    history: list[Epoch],
+) -> Findings:
+    """Calibrate on the validation part and measure on the test part, if there is one."""
+    held_out = parts.validation
+    raw = predict_cells(trained, held_out, preprocessing, 1.0)
+    weights = class_weights(parts.train, settings.recipe.class_weights)
+    temperature = fit_temperature(raw, held_out.positive, weights)
+    calibrated = predict_cells(trained, held_out, preprocessing, temperature)
+    threshold, chosen = choose_threshold(calibrated, held_out.positive, settings.threshold_for)
+    name, cells = parts.measured()
+    probability = calibrated
+    if cells is not held_out:
+        probability = predict_cells(trained, cells, preprocessing, temperature)
+    known = all(image.patient is not None for image in cells.images)
+    by_patient = settings.split.kind is SplitKind.PATIENT
+    rates = None
+    if name == "test" and by_patient and known:
+        rates = error_rates(cells.positive, probability, cells.patients, at=threshold)
+    return Findings(
+        history=history,
+        kept=best_epoch(history, settings.recipe.keep).epoch,
+        temperature=temperature,
+        threshold=threshold,
+        threshold_chosen=chosen,
+        measured_on=name,
+        interval_unit="patient" if known else "cell",
+        figures=figures(cells.positive, probability, cells.patients, threshold),
+        patients=per_patient(cells.positive, probability, cells.patients, threshold)
+        if known
+        else [],
+        rates=rates,
+    )

@@ -1,0 +1,165 @@
+"""What `malscan train` is asked to do, checked; light, so that a usage error is told at once."""
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from malscan.errors import UsageError
+from malscan.settings import DataSettings, Precision, check_model_exists, check_range
+from malscan.training.recipe import NetworkName, Recipe, SplitKind
+from malscan.walk import check_paths
+
+MOST_FOLDS = 100
+
+
+class Cache(StrEnum):
+    """Where decoded cells wait for their next epoch; `none` decodes them anew each time."""
+
+    AUTO = "auto"
+    MEMORY = "memory"
+    DISK = "disk"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSettings:
+    """How to deal out the cells to train, validation and test part.
+
+    Attributes:
+        kind: what is kept together.
+        file: a `split.csv` that says which cell is in which part; all else is not used then.
+        test_patients: file that names the test patients, one a line; with `folds` they are
+            left out of every fold.
+        validation_share: share of patients (or cells) for validation, 0..1.
+        test_share: share of patients (or cells) for test, 0..1; 0 for no test part.
+        folds: number of parts of a cross-validation; 0 for none.
+
+    Raises:
+        UsageError: a number is out of its range, a file does not exist, or two settings
+            contradict each other.
+    """
+
+    kind: SplitKind = SplitKind.PATIENT
+    file: Path | None = None
+    test_patients: Path | None = None
+    validation_share: float = 0.1
+    test_share: float = 0.2
+    folds: int = 0
+
+    def __post_init__(self) -> None:
+        check_range("--validation-share", self.validation_share, 0.001, 0.9)
+        check_range("--test-share", self.test_share, 0, 0.9)
+        check_range("--folds", self.folds, 0, MOST_FOLDS)
+        check_paths([str(path) for path in (self.file, self.test_patients) if path is not None])
+        if self.folds == 1:
+            raise UsageError("--folds 1 leaves nothing to train on. Give 2 or more.")
+        if self.kind is not SplitKind.PATIENT and (self.folds or self.test_patients):
+            option = "--folds" if self.folds else "--test-patients"
+            raise UsageError(f"{option} goes with --split patient, not --split {self.kind}.")
+        if self.file is not None and (self.folds or self.test_patients):
+            option = "--folds" if self.folds else "--test-patients"
+            raise UsageError(f"{option} and --split-file exclude each other.")
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdGoal:
+    """What the threshold is to reach on the validation part.
+
+    Attributes:
+        figure: `sensitivity` or `specificity`.
+        least: the least value of it, 0..1.
+    """
+
+    figure: str
+    least: float
+
+    def __str__(self) -> str:
+        return f"{self.figure}={self.least:g}"
+
+    @classmethod
+    def parse(cls, text: str) -> "ThresholdGoal":
+        """Read `sensitivity=0.97`.
+
+        Raises:
+            UsageError: the text is not like that.
+        """
+        found = re.fullmatch(r"(sensitivity|specificity)=(0?\.\d+|1(?:\.0*)?|0)", text.strip())
+        if found is None:
+            raise UsageError(
+                f"--threshold-for {text!r} is not understood. "
+                "Give sensitivity=0.97 or specificity=0.97, with a number from 0 to 1."
+            )
+        return cls(found[1], float(found[2]))
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What to compute on and with; changes results within rounding only.
+
+    Attributes:
+        precision: numbers that the network is computed in.
+        device: `auto`, `cpu`, `gpu` or `gpu:N`.
+        deterministic: the same bits in every run on this machine, at some cost in speed.
+        cache: where decoded cells wait.
+
+    Raises:
+        UsageError: there cannot be such a device.
+    """
+
+    precision: Precision = Precision.AUTO
+    device: str = "auto"
+    deterministic: bool = False
+    cache: Cache = Cache.AUTO
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", self.device):
+            raise UsageError(f"--device {self.device!r}: give auto, cpu, gpu or gpu:N.")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """What to train, on what, and where to.
+
+    Attributes:
+        data: the labelled cells.
+        out: model folder to make; with folds, a folder of model folders.
+        network: the architecture; with `start_from` it has to be that of the model.
+        start_from: model folder whose weights to start from; None to start from nothing.
+        split: how to deal out the cells.
+        recipe: how to train.
+        machine: what to compute on.
+        threshold_for: what the threshold is to reach on validation; None for 0.5.
+        name: what reports will call the model; None for the name of `out`.
+        save_h5: Keras `.h5` file to write besides; None for none.
+        tensorboard: folder for TensorBoard's event files; None for none.
+        allow_failed: go on however many images cannot be read.
+        force: replace an existing model.
+        command: the command line, kept in the model for whoever wants to repeat it.
+
+    Raises:
+        UsageError: the model to start from does not exist, or settings contradict each other.
+    """
+
+    data: DataSettings
+    out: Path
+    network: NetworkName = NetworkName.COMPACT
+    start_from: Path | None = None
+    split: SplitSettings = field(default_factory=SplitSettings)
+    recipe: Recipe = field(default_factory=Recipe)
+    machine: Machine = field(default_factory=Machine)
+    threshold_for: ThresholdGoal | None = None
+    name: str | None = None
+    save_h5: Path | None = None
+    tensorboard: Path | None = None
+    allow_failed: bool = False
+    force: bool = False
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        if self.start_from is not None:
+            check_model_exists(self.start_from)
+        if self.save_h5 is not None and self.save_h5.suffix.lower() not in (".h5", ".hdf5"):
+            raise UsageError(f"--save-h5 {self.save_h5}: give a name that ends in .h5.")
+        if self.split.folds and self.save_h5 is not None:
+            raise UsageError("--save-h5 writes one model: it does not go with --folds.")

@@ -1,0 +1,89 @@
+"""The place of a training: checked, locked, with a folder for what must outlive a crash."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import tensorflow as tf
+
+from malscan.atomic import locked
+from malscan.devices import use_device
+from malscan.errors import MalscanError
+from malscan.model import METADATA
+from malscan.training.settings import TrainSettings
+
+FOLDS_RECORD = "cross_validation.json"
+"""What tells a folder of a cross-validation from any other folder."""
+
+
+@contextmanager
+def workplace(settings: TrainSettings) -> Iterator[Path]:
+    """Hold the place of a model, and give the folder for state until it is there.
+
+    The folder `.NAME.malscan` beside the model goes when the model has come; if the training
+    does not come to its end, it stays for the next run.
+
+    Raises:
+        LockedError: another training writes the same model.
+        MalscanError: an existing model without `force`, a folder that cannot be written, or
+            no such device.
+    """
+    out = Path(os.path.realpath(settings.out))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MalscanError(f"cannot make the folder of {out}: {error.strerror}") from None
+    with locked([settings.out]):
+        _check_target(settings, out)
+        use_device(settings.machine.device)
+        if settings.machine.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        state = out.with_name(f".{out.name}.malscan")
+        try:
+            state.mkdir(exist_ok=True)
+        except OSError as error:
+            raise MalscanError(f"cannot write beside {out}: {error.strerror}") from None
+        try:
+            yield state
+        finally:
+            for cache in state.rglob("*.cache"):
+                cache.unlink()
+            # Empty: nothing was finished yet that a next run could use.
+            with suppress(OSError):
+                state.rmdir()
+        shutil.rmtree(state, ignore_errors=True)
+
+
+def publish(partial: Path, target: Path) -> None:
+    """Give a complete folder its final name, in place of what was there.
+
+    Raises:
+        MalscanError: it cannot be renamed.
+    """
+    out = Path(os.path.realpath(target))
+    replaced = out.with_name(f".{out.name}.replaced.partial")
+    try:
+        if out.exists():
+            shutil.rmtree(replaced, ignore_errors=True)
+            out.replace(replaced)
+        partial.replace(out)
+    except OSError as error:
+        raise MalscanError(f"cannot write {target}: {error.strerror}") from None
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _check_target(settings: TrainSettings, out: Path) -> None:
+    """Refuse, before hours of work, a target that must not or cannot be replaced."""
+    for path in (out, settings.save_h5):
+        if path is not None and path.exists() and not settings.force:
+            raise MalscanError(f"{path} exists already. Name another, or give --force.")
+    if not out.exists():
+        return
+    if not any((out / name).is_file() for name in (METADATA, FOLDS_RECORD)):
+        raise MalscanError(
+            f"{settings.out} is no model, and --force replaces only models. Name another folder."
+        )
+    if Path(os.path.realpath(settings.data.data)).is_relative_to(out):
+        raise MalscanError(f"{settings.out} holds the training data. Name another folder.")
