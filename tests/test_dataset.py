@@ -1,4 +1,4 @@
-"""Labelled cells and lists of patients, as they lie on disk."""
+"""Labelled cells, as class folders and as tables."""
 
 import shutil
 from collections import Counter
@@ -7,9 +7,14 @@ from pathlib import Path
 import pytest
 from draw_cells import draw_labelled
 
-from malscan.dataset import labelled_cells, read_patient_list, with_known_patient
+from malscan.dataset import LabelledCells
+from malscan.dataset import labelled_cells as read_labelled
 from malscan.errors import ExitCode, MalscanError, UsageError
-from malscan.walk import CellImage
+from malscan.settings import DataSettings
+
+
+def labelled_cells(data: Path, positive: str | None = None) -> LabelledCells:
+    return read_labelled(DataSettings(data, positive))
 
 
 @pytest.fixture
@@ -63,42 +68,6 @@ class TestLabelledCells:
         assert caught.value.exit_code == ExitCode.USAGE
 
 
-class TestKnownPatients:
-    def test_cells_of_known_patients_pass_unchanged(self, labelled: Path) -> None:
-        cells = labelled_cells(labelled).cells
-        assert with_known_patient(iter(cells)) == cells
-
-    def test_a_cell_of_an_unknown_patient_is_an_error_that_names_it(self) -> None:
-        known = CellImage("C1_IMG_1.png", "s", None, "uninfected", "C1")
-        unknown = CellImage("Uninfected/cell.png", "s", None, "uninfected", None)
-        with pytest.raises(MalscanError, match=r"no patient known for Uninfected/cell\.png"):
-            with_known_patient([known, unknown])
-
-
-class TestPatientList:
-    def test_comments_and_empty_lines_do_not_count(self, tmp_path: Path) -> None:
-        path = tmp_path / "patients.txt"
-        path.write_text("# the test patients\nC1\n\n  C12  \nC3 # two microscopes\n#C4\r\nC1\n")
-        assert read_patient_list(path) == {"C1", "C12", "C3"}
-
-    @pytest.mark.parametrize("content", ["", "\n \n", "# nobody\n"])
-    def test_a_list_that_names_nobody_is_an_error(self, content: str, tmp_path: Path) -> None:
-        path = tmp_path / "patients.txt"
-        path.write_text(content)
-        with pytest.raises(MalscanError, match=r"patients\.txt names no patient"):
-            read_patient_list(path)
-
-    def test_a_missing_list_is_an_error_that_names_it(self, tmp_path: Path) -> None:
-        with pytest.raises(MalscanError, match=r"cannot read the patient list .*nobody\.txt"):
-            read_patient_list(tmp_path / "nobody.txt")
-
-    def test_a_list_that_is_no_text_is_an_error_that_names_it(self, tmp_path: Path) -> None:
-        path = tmp_path / "patients.txt"
-        path.write_bytes(b"\xff\xfe\x00C1")
-        with pytest.raises(MalscanError, match=r"cannot read the patient list .*patients\.txt"):
-            read_patient_list(path)
-
-
 def test_a_folder_name_above_the_data_labels_nothing(tmp_path: Path) -> None:
     data = tmp_path / "positive" / "cells"
     count = draw_labelled(data, 4, 8, seed=2, size=24)
@@ -109,3 +78,182 @@ def test_a_folder_name_above_the_data_labels_nothing(tmp_path: Path) -> None:
 
     assert len(found.cells) == count
     assert found.notes == ["left out 1 images that lie in no class folder"]
+
+
+class TestNameOfThePositiveClass:
+    @pytest.fixture
+    def renamed(self, labelled: Path) -> Path:
+        (labelled / "Parasitized").rename(labelled / "sick")
+        (labelled / "Uninfected").rename(labelled / "well")
+        return labelled
+
+    def test_the_other_folder_then_means_uninfected(self, renamed: Path) -> None:
+        cells = labelled_cells(renamed, "sick").cells
+        assert {(Path(cell.path).parent.name, cell.label) for cell in cells} == {
+            ("sick", "parasitized"),
+            ("well", "uninfected"),
+        }
+        assert len(cells) == 12
+
+    def test_without_it_the_message_names_the_folders_and_the_option(self, renamed: Path) -> None:
+        with pytest.raises(MalscanError, match=r"--positive\. Folders there: sick, well"):
+            labelled_cells(renamed)
+
+    def test_a_slip_of_the_name_is_told(self, renamed: Path) -> None:
+        with pytest.raises(MalscanError, match="one of them Sick; there are: sick, well"):
+            labelled_cells(renamed, "Sick")
+
+    def test_a_third_folder_is_told(self, renamed: Path) -> None:
+        (renamed / "doubtful").mkdir()
+        with pytest.raises(MalscanError, match="needs two folders .* doubtful, sick, well"):
+            labelled_cells(renamed, "sick")
+
+    def test_a_folder_below_a_class_folder_does_not_label(self, renamed: Path) -> None:
+        (renamed / "well" / "sick").mkdir()
+        shutil.copy(next((renamed / "well").glob("*.png")), renamed / "well/sick/cell.png")
+        counts = Counter(cell.label for cell in labelled_cells(renamed, "sick").cells)
+        assert counts == {"parasitized": 6, "uninfected": 7}
+
+
+class TestTable:
+    def table(self, folder: Path, *rows: str, header: str = "path,label,patient") -> Path:
+        path = folder / "cells.csv"
+        path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+        return path
+
+    def test_rows_give_path_label_and_patient_in_the_order_of_the_table(
+        self, tmp_path: Path
+    ) -> None:
+        found = labelled_cells(
+            self.table(tmp_path, "b/2.png,Uninfected,p1", "a/1.png,parasitized,", "3.png,healthy,7")
+        )
+        assert [(cell.path, cell.label, cell.patient) for cell in found.cells] == [
+            (f"{tmp_path}/b/2.png", "uninfected", "p1"),
+            (f"{tmp_path}/a/1.png", "parasitized", None),
+            (f"{tmp_path}/3.png", "uninfected", "7"),
+        ]
+        assert [found.name(cell) for cell in found.cells] == ["b/2.png", "a/1.png", "3.png"]
+        assert found.notes == []
+
+    def test_absolute_paths_stay_as_they_are(self, tmp_path: Path) -> None:
+        found = labelled_cells(
+            self.table(tmp_path, "/elsewhere/1.png,infected,1", f"{tmp_path}/2.png,negative,1")
+        )
+        assert [cell.path for cell in found.cells] == ["/elsewhere/1.png", f"{tmp_path}/2.png"]
+        assert [found.name(cell) for cell in found.cells] == ["/elsewhere/1.png", "2.png"]
+
+    def test_a_relative_table_gives_relative_paths(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.table(tmp_path, "a/1.png,infected,1", "2.png,negative,1")
+        monkeypatch.chdir(tmp_path)
+        found = labelled_cells(Path("cells.csv"))
+        assert [cell.path for cell in found.cells] == ["a/1.png", "2.png"]
+        assert [found.name(cell) for cell in found.cells] == ["a/1.png", "2.png"]
+
+    def test_the_header_may_be_written_in_any_case_and_with_spaces(self, tmp_path: Path) -> None:
+        found = labelled_cells(
+            self.table(
+                tmp_path, "\ufeffx,1.png,positive", "y,2.png,negative", header="Slide, PATH ,Label"
+            )
+        )
+        assert [cell.path for cell in found.cells] == [f"{tmp_path}/1.png", f"{tmp_path}/2.png"]
+
+    def test_a_byte_order_mark_does_not_hide_a_column(self, tmp_path: Path) -> None:
+        table = self.table(tmp_path, "1.png,positive", "2.png,negative", header="\ufeffpath,label")
+        assert len(labelled_cells(table).cells) == 2
+
+    def test_names_of_the_archive_tell_the_patient_where_no_column_does(
+        self, tmp_path: Path
+    ) -> None:
+        found = labelled_cells(
+            self.table(
+                tmp_path, "C12P3_IMG_1.png,positive", "C7_IMG_2.png,negative", header="path,label"
+            )
+        )
+        assert [cell.patient for cell in found.cells] == ["C12", "C7"]
+
+    def test_a_pattern_that_was_asked_for_goes_before_the_column(self, tmp_path: Path) -> None:
+        table = self.table(tmp_path, "k1/1.png,positive,x", "k2/2.png,negative,x")
+        found = read_labelled(DataSettings(table, patient_pattern=r"k\d"))
+        assert [cell.patient for cell in found.cells] == ["k1", "k2"]
+
+    @pytest.mark.parametrize(
+        ("header", "message"),
+        [
+            ("path,class", "has no column label"),
+            ("file,label", "has no column path"),
+            ("file,class", "has no column label and no column path"),
+        ],
+    )
+    def test_a_missing_column_is_told(self, header: str, message: str, tmp_path: Path) -> None:
+        with pytest.raises(MalscanError, match=rf"cells\.csv {message}"):
+            labelled_cells(self.table(tmp_path, "1.png,positive", header=header))
+
+    def test_an_unknown_label_is_told_with_its_line(self, tmp_path: Path) -> None:
+        table = self.table(tmp_path, "1.png,positive,1", "2.png,negative,1", "3.png,maybe,1")
+        with pytest.raises(MalscanError, match=r"cells\.csv, line 4: the label 'maybe'"):
+            labelled_cells(table)
+
+    def test_the_label_that_means_parasitized_can_be_named(self, tmp_path: Path) -> None:
+        table = self.table(tmp_path, "1.png,yes,1", "2.png,no,1")
+        assert [cell.label for cell in labelled_cells(table, "yes").cells] == [
+            "parasitized",
+            "uninfected",
+        ]
+
+    @pytest.mark.parametrize("positive", ["Yes", "1"])
+    def test_a_label_that_is_not_there_cannot_be_positive(
+        self, positive: str, tmp_path: Path
+    ) -> None:
+        table = self.table(tmp_path, "1.png,yes,1", "2.png,no,1")
+        with pytest.raises(MalscanError, match="there are: no, yes"):
+            labelled_cells(table, positive)
+
+    def test_one_positive_label_among_three_is_told(self, tmp_path: Path) -> None:
+        table = self.table(tmp_path, "1.png,yes,1", "2.png,no,1", "3.png,unsure,1")
+        with pytest.raises(MalscanError, match="there are: no, unsure, yes"):
+            labelled_cells(table, "yes")
+
+    def test_repeated_rows_count_once(self, tmp_path: Path) -> None:
+        found = labelled_cells(
+            self.table(tmp_path, "1.png,yes,1", "2.png,no,1", "./1.png,yes,1"), "yes"
+        )
+        assert len(found.cells) == 2
+        assert found.notes == ["left out 1 rows that repeat a path"]
+
+    @pytest.mark.parametrize("again", ["1.png,negative,1", "1.png,positive,2"])
+    def test_repeated_rows_that_contradict_each_other_are_an_error(
+        self, again: str, tmp_path: Path
+    ) -> None:
+        table = self.table(tmp_path, "1.png,positive,1", "2.png,negative,1", again)
+        with pytest.raises(MalscanError, match=r"1\.png stands there twice"):
+            labelled_cells(table)
+
+    def test_names_may_hold_commas_newlines_and_bytes_that_are_no_utf_8(
+        self, tmp_path: Path
+    ) -> None:
+        names = ["a,b.png", "two\nlines.png", "caf\udce9.png", "NA"]
+        rows = [f'"{name}",{"positive" if i % 2 else "negative"}' for i, name in enumerate(names)]
+        path = tmp_path / "cells.csv"
+        path.write_bytes("\n".join(["path,label", *rows]).encode(errors="surrogateescape"))
+        found = labelled_cells(path)
+        assert [found.name(cell) for cell in found.cells] == names
+
+    @pytest.mark.parametrize(
+        "content", [b"", b'path,label\n"1.png,positive\n', b"\x89PNG\r\n\x1a\n\0\0"]
+    )
+    def test_a_file_that_is_no_table_is_told(self, content: bytes, tmp_path: Path) -> None:
+        path = tmp_path / "cells.csv"
+        path.write_bytes(content)
+        with pytest.raises(MalscanError, match=r"the table .*cells\.csv"):
+            labelled_cells(path)
+
+    def test_a_class_without_rows_is_told(self, tmp_path: Path) -> None:
+        with pytest.raises(MalscanError, match=r"no uninfected cells in .*cells\.csv.*label"):
+            labelled_cells(self.table(tmp_path, "1.png,positive,1"))
+
+    def test_a_row_of_too_many_entries_is_told(self, tmp_path: Path) -> None:
+        rows = ["1.png,positive,1", "2.png,negative,1"]
+        with pytest.raises(MalscanError, match="table"):
+            labelled_cells(self.table(tmp_path, *rows, header="path,label"))
