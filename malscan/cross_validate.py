@@ -166,8 +166,9 @@ def _gather(settings: TrainSettings, done: Path, folds: int) -> FoldsResult:
     return FoldsResult(settings.out, figures, spread, code)
 
 
-def _spread(values: list[float]) -> Spread:
-    return Spread(float(np.mean(values)), float(np.std(values, ddof=1)))
+def _spread(values: list[float | None]) -> Spread:
+    known = [value for value in values if value is not None]
+    return Spread(float(np.mean(known)), float(np.std(known, ddof=1)))
 
 
 def _table(figures: list[dict[str, Figure]], spread: dict[str, Spread]) -> pd.DataFrame:

@@ -5,18 +5,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from sklearn import metrics as sklearn
 
-from malscan.model import ErrorRates
+from malscan.bootstrap import DRAWS, draw_weights, drawn_statistics, statistics
+from malscan.parasitaemia import apparent
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-DRAWS = 2000
-"""Bootstrap draws behind each interval."""
-RATE_GRID = np.round(np.arange(0.05, 0.96, 0.05), 2).astype(np.float32)
-"""Thresholds that a model keeps its error rates for."""
-_BINS = 15
-_FIGURES = ("accuracy", "sensitivity", "specificity", "roc_auc", "expected_calibration_error")
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure with its 95 % interval; None where nothing defines it."""
+
+    value: float | None
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,11 @@ class PatientResult:
     false_alarms: int
 
     @property
+    def accuracy(self) -> float:
+        """Share of all cells that were called right."""
+        return 1 - (self.missed + self.false_alarms) / (self.parasitized + self.uninfected)
+
+    @property
     def sensitivity(self) -> float | None:
         """Share of the parasitized cells that were found; None without any."""
         return 1 - self.missed / self.parasitized if self.parasitized else None
@@ -49,59 +58,108 @@ class PatientResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """A figure with its 95 % interval (percentiles of the patient bootstrap)."""
+class Judged:
+    """Labelled cells and what a model says of them.
 
-    value: float
-    low: float
-    high: float
+    Attributes:
+        positive: bool [cells], whether a cell is labelled parasitized.
+        probability: float [cells], calibrated probability of parasitized.
+        patients: patient of each cell; None where they are not known.
+        threshold: probability from which a cell is called parasitized.
+    """
+
+    positive: Bools
+    probability: Floats
+    patients: Sequence[str] | None
+    threshold: float
+
+    @property
+    def called(self) -> Bools:
+        """Bool [cells], whether a cell is called parasitized."""
+        return self.probability >= self.threshold
 
 
 def figures(
-    positive: Bools,
-    probability: Floats,
-    patients: Sequence[str],
-    threshold: float,
-    *,
-    seed: int = 0,
-    draws: int = DRAWS,
+    judged: Judged, *, prevalence: float | None = None, seed: int = 0, draws: int = DRAWS
 ) -> dict[str, Figure]:
     """Figures over cells, each with an interval over patients.
 
+    Where patients are not known, proportions get Wilson intervals and the others a bootstrap
+    that draws single cells; both are too narrow where cells share patients.
+
     Args:
-        positive: bool [cells], whether a cell is labelled parasitized.
-        probability: float [cells], calibrated probability of parasitized.
-        patients: patient of each cell; whole patients are drawn with replacement.
-        threshold: probability from which a cell is called parasitized.
+        judged: cells and predictions.
+        prevalence: share of parasitized cells, 0..1, to give predictive values at, besides
+            that of the cells themselves.
         seed: of the draws.
         draws: number of draws.
 
     Returns:
-        accuracy, sensitivity, specificity, ROC AUC and expected calibration error by name.
+        Figures by name, in the order in which they are shown.
     """
-    weights = _draw_weights(patients, seed, draws)
-    rows = np.vstack([np.ones(len(positive)), weights])
-    values = np.array([_figures_once(positive, probability, threshold, row) for row in rows])
-    low, high = np.nanpercentile(values[1:], [2.5, 97.5], axis=0)
+    values = _values(judged, prevalence)
+    drawn = draw_figures(judged, prevalence=prevalence, seed=seed, draws=draws)
+    intervals = {name: interval(sample) for name, sample in drawn.items()}
+    if judged.patients is None:
+        intervals |= _wilson(judged)
     return {
-        name: Figure(float(values[0, i]), float(low[i]), float(high[i]))
-        for i, name in enumerate(_FIGURES)
+        name: Figure(value, *(intervals[name] if value is not None else (None, None)))
+        for name, value in values.items()
     }
 
 
-def per_patient(
-    positive: Bools, probability: Floats, patients: Sequence[str], threshold: float
-) -> list[PatientResult]:
-    """Results of each patient, the largest share of wrong calls first.
+def draw_figures(
+    judged: Judged, *, prevalence: float | None = None, seed: int = 0, draws: int = DRAWS
+) -> dict[str, Floats]:
+    """The figures in each bootstrap draw, float [draws]; the same seed draws the same patients.
+
+    NaN where a draw has no cell that the figure is about.
+    """
+    units = judged.patients
+    if units is None:
+        units = [str(i) for i in range(len(judged.positive))]
+    return drawn_statistics(
+        units,
+        judged.positive,
+        judged.probability,
+        judged.threshold,
+        prevalence=prevalence,
+        seed=seed,
+        draws=draws,
+    )
+
+
+def patient_figures(
+    results: Sequence[PatientResult], *, seed: int = 0, draws: int = DRAWS
+) -> dict[str, Figure]:
+    """Means over patients, each of whom counts alike however many cells they gave.
 
     Args:
-        positive: bool [cells].
-        probability: float [cells].
-        patients: patient of each cell.
-        threshold: probability from which a cell is called parasitized.
+        results: results of each patient.
+        seed: of the draws.
+        draws: number of draws.
+
+    Returns:
+        accuracy, sensitivity and specificity; sensitivity is over the patients who have
+        parasitized cells, specificity over those who have uninfected ones.
     """
-    names, index = np.unique(np.asarray(patients), return_inverse=True)
-    called = probability >= threshold
+    columns: dict[str, list[float | None]] = {
+        "accuracy": [result.accuracy for result in results],
+        "sensitivity": [result.sensitivity for result in results],
+        "specificity": [
+            None if (rate := result.false_positive_rate) is None else 1 - rate for result in results
+        ],
+    }
+    counts = draw_weights([result.patient for result in results], seed, draws)
+    return {name: _mean_over_patients(values, counts) for name, values in columns.items()}
+
+
+def per_patient(judged: Judged) -> list[PatientResult]:
+    """Results of each patient, the largest share of wrong calls first; none if unknown."""
+    if judged.patients is None:
+        return []
+    names, index = np.unique(np.asarray(judged.patients), return_inverse=True)
+    positive, called = judged.positive, judged.called
 
     def count(chosen: Bools) -> list[int]:
         return [int(n) for n in np.bincount(index[chosen], minlength=len(names))]
@@ -109,96 +167,94 @@ def per_patient(
     columns = (count(positive), count(~positive), count(positive & ~called))
     rows = zip(names, *columns, count(~positive & called), strict=True)
     results = [PatientResult(str(name), *numbers) for name, *numbers in rows]
-    return sorted(
-        results,
-        key=lambda r: (-(r.missed + r.false_alarms) / (r.parasitized + r.uninfected), r.patient),
-    )
+    return sorted(results, key=lambda result: (result.accuracy, result.patient))
 
 
-def error_rates(
-    positive: Bools,
-    probability: Floats,
-    patients: Sequence[str],
-    *,
-    at: float | None = None,
-    seed: int = 0,
-    draws: int = DRAWS,
-) -> ErrorRates:
-    """Sensitivity and false-positive rate over a grid of thresholds, with bootstrap draws.
+def interval(drawn: Floats) -> tuple[float | None, float | None]:
+    """The middle 95 % of some draws; of those in which the figure is defined."""
+    known = drawn[np.isfinite(drawn)]
+    if len(known) == 0:
+        return None, None
+    low, high = np.percentile(known, [2.5, 97.5])
+    return float(low), float(high)
 
-    Args:
-        positive: bool [cells].
-        probability: float [cells].
-        patients: patient of each cell.
-        at: a further threshold to know them at.
-        seed: of the draws.
-        draws: number of draws; those without a cell of either class are left out.
-    """
-    once = np.ones([1, len(positive)])
-    weights = np.vstack([once, _draw_weights(patients, seed, draws)])
-    # As a scan compares: 0.3 is 0.3 here, not the float32 next to it, which is greater.
-    grid = np.union1d(RATE_GRID, np.float32(RATE_GRID[0] if at is None else at))
-    thresholds = np.round(grid.astype(np.float64), 2)
-    above = (probability[:, None] >= thresholds[None, :]).astype(np.float64)
-    of_positive, of_negative = weights * positive, weights * ~positive
-    enough = (of_positive.sum(1) > 0) & (of_negative.sum(1) > 0)
-    enough[0] = True
-    of_positive, of_negative = of_positive[enough], of_negative[enough]
+
+def _mean_over_patients(values: Sequence[float | None], counts: Floats) -> Figure:
+    known = np.array([value is not None for value in values])
+    if not known.any():
+        return Figure(None, None, None)
+    numbers = np.array([0.0 if value is None else value for value in values])
+    times = counts * known
     with np.errstate(invalid="ignore"):
-        sensitivity = (of_positive @ above / of_positive.sum(1, keepdims=True)).astype(np.float32)
-        false_positive = (of_negative @ above / of_negative.sum(1, keepdims=True)).astype(
-            np.float32
-        )
-    return ErrorRates(
-        thresholds=grid,
-        sensitivity=sensitivity[0],
-        false_positive_rate=false_positive[0],
-        drawn_sensitivity=sensitivity[1:],
-        drawn_false_positive_rate=false_positive[1:],
-    )
+        drawn = times @ numbers / times.sum(axis=1)
+    return Figure(float(numbers[known].mean()), *interval(drawn))
 
 
-def _draw_weights(patients: Sequence[str], seed: int, draws: int) -> Floats:
-    """How often each cell stands in each draw of patients: float [draws, cells]."""
-    names, index = np.unique(np.asarray(patients), return_inverse=True)
-    rng = np.random.default_rng(seed)
-    counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
-    return counts[:, index].astype(np.float64)
+def _values(judged: Judged, prevalence: float | None) -> dict[str, float | None]:
+    """The figures themselves, by scikit-learn where it has them."""
+    positive, called, probability = judged.positive, judged.called, judged.probability
+    both = bool(positive.any() and (~positive).any())
+    tn, fp, fn, tp = sklearn.confusion_matrix(positive, called, labels=[False, True]).ravel()
+    sensitivity, specificity = _share(tp, tp + fn), _share(tn, tn + fp)
+    values: dict[str, float | None] = {
+        "accuracy": float(sklearn.accuracy_score(positive, called)),
+        "balanced_accuracy": None,
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "ppv": _share(tp, tp + fp),
+        "npv": _share(tn, tn + fn),
+    }
+    if prevalence is not None:
+        values |= dict.fromkeys(("ppv_at_prevalence", "npv_at_prevalence"))
+        if sensitivity is not None and specificity is not None:
+            values |= predictive_values(sensitivity, specificity, prevalence)
+    values |= {"f1": None, "mcc": None, "roc_auc": None, "average_precision": None}
+    if both:
+        values |= {
+            "balanced_accuracy": float(sklearn.balanced_accuracy_score(positive, called)),
+            "f1": float(sklearn.f1_score(positive, called, zero_division=0)),
+            "mcc": float(sklearn.matthews_corrcoef(positive, called)),
+            "roc_auc": float(sklearn.roc_auc_score(positive, probability)),
+            "average_precision": float(sklearn.average_precision_score(positive, probability)),
+        }
+    return values | {
+        "brier_score": float(np.mean((probability - positive) ** 2)),
+        "expected_calibration_error": float(
+            statistics(np.ones([1, len(positive)]), positive, probability, judged.threshold)[
+                "expected_calibration_error"
+            ][0]
+        ),
+    }
 
 
-def _figures_once(
-    positive: Bools, probability: Floats, threshold: float, weight: Floats
-) -> tuple[float, ...]:
-    called = probability >= threshold
-    n_positive, n_negative = weight[positive].sum(), weight[~positive].sum()
-    sensitivity = _ratio(weight[positive & called].sum(), n_positive)
-    specificity = _ratio(weight[~positive & ~called].sum(), n_negative)
-    accuracy = weight[positive == called].sum() / weight.sum()
-    return (
-        float(accuracy),
-        sensitivity,
-        specificity,
-        _weighted_auc(positive, probability, weight),
-        _calibration_error(positive, probability, weight),
-    )
+def predictive_values(
+    sensitivity: float, specificity: float, prevalence: float
+) -> dict[str, float | None]:
+    """Predictive values at a share of parasitized cells, by Bayes' rule."""
+    infected, healthy = prevalence, 1 - prevalence
+    true, false = sensitivity * infected, (1 - specificity) * healthy
+    cleared, missed = specificity * healthy, (1 - sensitivity) * infected
+    return {
+        "ppv_at_prevalence": _share(true, true + false),
+        "npv_at_prevalence": _share(cleared, cleared + missed),
+    }
 
 
-def _ratio(part: float, whole: float) -> float:
-    return float(part / whole) if whole else float("nan")
+def _share(part: float, whole: float) -> float | None:
+    return float(part / whole) if whole else None
 
 
-def _weighted_auc(positive: Bools, probability: Floats, weight: Floats) -> float:
-    """Area under the ROC curve: P(positive ranks above negative) + half the ties."""
-    values, index = np.unique(probability, return_inverse=True)
-    at_positive = np.bincount(index, weight * positive, minlength=len(values))
-    at_negative = np.bincount(index, weight * ~positive, minlength=len(values))
-    below = np.cumsum(at_negative) - at_negative
-    wins = (at_positive * (below + at_negative / 2)).sum()
-    return _ratio(wins, at_positive.sum() * at_negative.sum())
-
-
-def _calibration_error(positive: Bools, probability: Floats, weight: Floats) -> float:
-    """Expected calibration error over equal-width bins (Naeini et al. 2015)."""
-    bins = np.minimum((probability * _BINS).astype(int), _BINS - 1)
-    gap = np.bincount(bins, weight * (positive - probability), minlength=_BINS)
-    return float(np.abs(gap).sum() / weight.sum())
+def _wilson(judged: Judged) -> dict[str, tuple[float, float]]:
+    positive, called = judged.positive, judged.called
+    right = positive == called
+    of = {
+        "accuracy": np.ones_like(right),
+        "sensitivity": positive,
+        "specificity": ~positive,
+        "ppv": called,
+        "npv": ~called,
+    }
+    found = {
+        name: apparent(int(right[chosen].sum()), int(chosen.sum())) for name, chosen in of.items()
+    }
+    return {name: (share.low, share.high) for name, share in found.items() if share is not None}

@@ -105,7 +105,7 @@ class TestNameOfThePositiveClass:
 
     def test_a_third_folder_is_told(self, renamed: Path) -> None:
         (renamed / "doubtful").mkdir()
-        with pytest.raises(MalscanError, match="needs two folders .* doubtful, sick, well"):
+        with pytest.raises(MalscanError, match=r"needs two folders .* doubtful, sick, well"):
             labelled_cells(renamed, "sick")
 
     def test_a_folder_below_a_class_folder_does_not_label(self, renamed: Path) -> None:
@@ -255,5 +255,5 @@ class TestTable:
 
     def test_a_row_of_too_many_entries_is_told(self, tmp_path: Path) -> None:
         rows = ["1.png,positive,1", "2.png,negative,1"]
-        with pytest.raises(MalscanError, match="table"):
+        with pytest.raises(MalscanError, match=r"cells\.csv, line 2: the label '1'"):
             labelled_cells(self.table(tmp_path, *rows, header="path,label"))

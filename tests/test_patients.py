@@ -141,7 +141,7 @@ class TestFolders:
 def test_two_ways_to_find_patients_exclude_each_other(second: str, tmp_path: Path) -> None:
     table = tmp_path / "map.csv"
     table.touch()
-    with pytest.raises(UsageError, match="--patient-map and --patient-.* exclude each other"):
+    with pytest.raises(UsageError, match=r"--patient-map and --patient-.* exclude each other"):
         if second == "patient_pattern":
             DataSettings(tmp_path, patient_maps=(table,), patient_pattern="C")
         else:

@@ -74,8 +74,18 @@ def test_it_holds_for_data_that_has_moved(file: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["a,b.png", 'quo"ted.png', "two\nlines.png", "carriage\rreturn.png", "caf\udce9.png", "é.png"]
-    + ["NA", " space .png", "\u2028.png", "#hash.png"],
+    [
+        "a,b.png",
+        'quo"ted.png',
+        "two\nlines.png",
+        "carriage\rreturn.png",
+        "caf\udce9.png",
+        "é.png",
+        "NA",
+        " space .png",
+        "\u2028.png",
+        "#hash.png",
+    ],
 )
 def test_any_name_of_a_file_comes_back(name: str, tmp_path: Path) -> None:
     cells = [*six(), cell(name)]
@@ -139,7 +149,9 @@ def test_a_part_that_lacks_a_class_is_told(part: str, file: Path) -> None:
 
 def test_an_unknown_part_is_told(file: Path) -> None:
     file.write_text(file.read_text().replace("C3,test", "C3,Test"))
-    with pytest.raises(MalscanError, match="unknown part 'Test'. Write train, validation or test"):
+    with pytest.raises(
+        MalscanError, match=r"unknown part 'Test'\. Write train, validation or test"
+    ):
         read(file, six())
 
 

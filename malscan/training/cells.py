@@ -99,8 +99,8 @@ class Cells:
 
     @property
     def patients(self) -> list[str]:
-        """Patient of each cell; where nobody is known, each cell stands for itself."""
-        return [image.patient or image.path for image in self.images]
+        """Patient of each cell; the text `None` where it is unknown."""
+        return [str(image.patient) for image in self.images]
 
     def without(self, places: set[int]) -> "Cells":
         """The same cells but some."""

@@ -7,8 +7,9 @@ import keras
 
 from malscan.dataset import LabelledCells
 from malscan.devices import dtype_policy, training_policy
+from malscan.error_rates import error_rates
 from malscan.errors import ExitCode, MalscanError
-from malscan.metrics import Figure, PatientResult, error_rates, figures, per_patient
+from malscan.metrics import Figure, Judged, PatientResult, figures, per_patient
 from malscan.model import Model, load_model, load_seen_images
 from malscan.networks import NETWORKS, Network, fold, layer_table
 from malscan.predictor import rebuild
@@ -24,6 +25,15 @@ from malscan.training.listener import TrainListener
 from malscan.training.parts import Parts, load_parts
 from malscan.training.recipe import SplitKind
 from malscan.training.settings import TrainSettings
+
+CARD_FIGURES = (
+    "accuracy",
+    "sensitivity",
+    "specificity",
+    "roc_auc",
+    "expected_calibration_error",
+)
+"""Figures that a training quotes; `malscan evaluate` has them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +177,9 @@ def _measure(
     if cells is not held_out:
         probability = predict_cells(trained, cells, preprocessing, temperature)
     known = all(image.patient is not None for image in cells.images)
+    patients = cells.patients if known else None
+    judged = Judged(cells.positive, probability, patients, threshold)
+    found = figures(judged)
     by_patient = settings.split.kind is SplitKind.PATIENT
     rates = None
     if name == "test" and by_patient and known:
@@ -179,9 +192,7 @@ def _measure(
         threshold_chosen=chosen,
         measured_on=name,
         interval_unit="patient" if known else "cell",
-        figures=figures(cells.positive, probability, cells.patients, threshold),
-        patients=per_patient(cells.positive, probability, cells.patients, threshold)
-        if known
-        else [],
+        figures={name: found[name] for name in CARD_FIGURES},
+        patients=per_patient(judged),
         rates=rates,
     )

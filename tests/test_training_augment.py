@@ -1,0 +1,71 @@
+"""Random changes of cells: pictures in, pictures out, of any number."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from draw_cells import draw_cell
+
+from malscan.training.augment import augment
+
+
+def cells(number: int, size: int = 33) -> np.ndarray:
+    """Float pixels of drawn cells on black, [number, size, size, 3]."""
+    rng = np.random.default_rng(number)
+    drawn = [
+        np.asarray(draw_cell(rng, i % 2 == 0, size=size).resize((size, size)), np.float32)
+        for i in range(number)
+    ]
+    return np.stack(drawn) / 255
+
+
+def changed(images: np.ndarray, seed: tuple[int, int] = (1, 2)) -> np.ndarray:
+    found: np.ndarray = augment(tf.constant(images), tf.constant(seed, tf.int32)).numpy()
+    return found
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 7, 16])
+def test_shape_and_range_stay(number: int) -> None:
+    images = cells(number)
+    found = changed(images)
+    assert found.shape == images.shape
+    assert found.dtype == np.float32
+    assert found.min() >= 0
+    assert found.max() <= 1
+    assert all((found[i] != images[i]).any() for i in range(number))
+
+
+def test_a_batch_of_unknown_size_can_be_changed_in_a_graph() -> None:
+    spec = [tf.TensorSpec([None, None, None, 3], tf.float32), tf.TensorSpec([2], tf.int32)]
+    graph = tf.function(augment, input_signature=spec)
+    images = cells(5)
+    np.testing.assert_allclose(graph(images, tf.constant([1, 2])), changed(images), atol=1e-5)
+
+
+def test_the_same_seed_gives_the_same_changes_and_another_seed_others() -> None:
+    images = cells(6)
+    assert (changed(images) == changed(images)).all()
+    other = changed(images, (1, 3))
+    assert all((changed(images)[i] != other[i]).any() for i in range(6))
+
+
+def test_two_equal_images_of_a_batch_are_changed_each_in_its_own_way() -> None:
+    found = changed(np.repeat(cells(1), 8, axis=0))
+    assert all((found[i] != found[j]).any() for i in range(8) for j in range(i))
+
+
+def test_the_lightly_changed_half_keeps_its_black_background_and_its_pixels_places() -> None:
+    images = cells(12)
+    for before, after in zip(images[6:], changed(images)[6:], strict=True):
+        black = (before == 0).all(axis=-1)
+        masks = [
+            turned
+            for mask in (black, black.T)
+            for turned in (mask, mask[::-1], mask[:, ::-1], mask[::-1, ::-1])
+        ]
+        assert any(((after == 0).all(axis=-1) == mask).all() for mask in masks)
+
+
+def test_the_heavily_changed_half_gets_other_backgrounds_in_two_thirds_of_cases() -> None:
+    found = changed(np.repeat(cells(1), 400, axis=0))[:200]
+    corners = np.median(found[:, [0, 0, -1, -1], [0, -1, 0, -1]].mean(axis=-1), axis=1)
+    assert 0.55 < (corners > 0.3).mean() < 0.78
