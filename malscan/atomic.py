@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -105,6 +106,48 @@ def write_atomically(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             partial.unlink()
         raise _cannot_write(path, error) from None
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path, advice: str = "Make room, or name another folder.") -> Iterator[Path]:
+    """A folder to fill, which gets its name, in place of what was there, when it is complete.
+
+    Args:
+        path: the final place.
+        advice: what to do where it cannot be written.
+
+    Raises:
+        MalscanError: it cannot be written; nothing half is left behind.
+    """
+    out = Path(os.path.realpath(path))
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        yield partial
+        publish_folder(partial, path)
+    except OSError as error:
+        raise MalscanError(f"cannot write {path}: {error.strerror or error}. {advice}") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def publish_folder(partial: Path, path: Path) -> None:
+    """Give a complete folder its final name, in place of what was there.
+
+    Raises:
+        MalscanError: it cannot be renamed.
+    """
+    out = Path(os.path.realpath(path))
+    replaced = out.with_name(f".{out.name}.replaced.partial")
+    try:
+        if out.exists():
+            shutil.rmtree(replaced, ignore_errors=True)
+            out.replace(replaced)
+        partial.replace(out)
+    except OSError as error:
+        raise _cannot_write(path, error) from None
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 @contextlib.contextmanager

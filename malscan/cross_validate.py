@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from malscan.atomic import write_atomically
+from malscan.atomic import publish_folder, write_atomically
 from malscan.dataset import LabelledCells
 from malscan.errors import ExitCode, MalscanError
 from malscan.metrics import Figure
@@ -20,7 +20,7 @@ from malscan.train import TrainListener, read_labelled
 from malscan.training.fingerprint import data_fingerprint, versions
 from malscan.training.one_model import train_split
 from malscan.training.settings import TrainSettings
-from malscan.training.workplace import FOLDS_RECORD, publish, workplace
+from malscan.training.workplace import FOLDS_RECORD, workplace
 
 FOLDS_SCHEMA = "malscan.folds/1"
 
@@ -160,7 +160,7 @@ def _gather(settings: TrainSettings, done: Path, folds: int) -> FoldsResult:
         (done / "started.json").unlink()
     except OSError as error:
         raise MalscanError(f"cannot write {settings.out}: {error.strerror}") from None
-    publish(done, settings.out)
+    publish_folder(done, settings.out)
     failed = any(model["left_out"]["unreadable"] for model in models)
     code = ExitCode.SOME_UNREADABLE if failed else ExitCode.OK
     return FoldsResult(settings.out, figures, spread, code)

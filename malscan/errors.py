@@ -10,6 +10,7 @@ class ExitCode(IntEnum):
     FAILED = 1
     USAGE = 2
     SOME_UNREADABLE = 3
+    GATE_MISSED = 4
     LOCKED = 75
     INTERRUPTED = 130
     TERMINATED = 143

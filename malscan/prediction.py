@@ -20,12 +20,14 @@ class Prediction:
             None if the image failed.
         error: why the image failed; None if it did not.
         grey: whether the file holds no colour, which the model was not trained for.
+        pixel_hash: of its pixels, where it was asked for (see `malscan.pipeline.Loaded`).
     """
 
     image: CellImage
     probability: float | None
     error: str | None
     grey: bool = False
+    pixel_hash: int | None = None
 
     def call(self, threshold: float) -> str | None:
         """Class that the cell is called at a threshold; None if the image failed."""

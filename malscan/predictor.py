@@ -39,7 +39,12 @@ class Predictor:
         self._classify = classifier(rebuild(model), self.preprocessing, model.temperature)
 
     def predict(
-        self, images: Iterable[CellImage], *, batch_size: int, any_size: bool = False
+        self,
+        images: Iterable[CellImage],
+        *,
+        batch_size: int,
+        any_size: bool = False,
+        hashed: bool = False,
     ) -> Iterator[list[Prediction]]:
         """Predict images in their order.
 
@@ -47,12 +52,19 @@ class Predictor:
             images: may be lazy.
             batch_size: images to a forward pass.
             any_size: accept images with a side over `malscan.decode.MAX_SIDE` pixels.
+            hashed: hash the pixels of each image, too.
 
         Yields:
             Predictions of consecutive images; all of them together are the images that
             went in, each once.
         """
-        loaded = batches(images, self.preprocessing, batch_size=batch_size, any_size=any_size)
+        loaded = batches(
+            images,
+            self.preprocessing,
+            batch_size=batch_size,
+            any_size=any_size,
+            hashed=hashed,
+        )
         workers = usable_cores()
         with ThreadPoolExecutor(workers) as pool:
             running: deque[Future[list[Prediction]]] = deque()
@@ -71,6 +83,7 @@ class Predictor:
                 None if item.slot is None else round(float(scored[item.slot]), DECIMALS),
                 item.error,
                 item.grey,
+                item.pixel_hash,
             )
             for item in batch.items
         ]

@@ -21,16 +21,14 @@ def compiled(seed: int, optimizer: str = "adamw") -> keras.Model:
     network = keras.Sequential(
         [
             keras.Input((6, 6, 3)),
-            keras.layers.Conv2D(4, 3),
-            FusedBatchNormalization(),
-            keras.layers.Flatten(),
-            keras.layers.Dropout(0.5),
-            keras.layers.Dense(2, activation="softmax"),
+            keras.layers.Conv2D(4, 3, name="conv"),
+            FusedBatchNormalization(name="norm"),
+            keras.layers.Flatten(name="flatten"),
+            keras.layers.Dropout(0.5, name="dropout"),
+            keras.layers.Dense(2, activation="softmax", name="dense"),
         ],
         name="small",
     )
-    for layer in network.layers:
-        layer.name = type(layer).__name__.lower()
     network.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"])
     return network
 

@@ -29,8 +29,8 @@ def test_the_curves_of_both_parts_stand_in_both_panels(epochs: int) -> None:
     picture = opened(history_png(history, kept=epochs))
     half = len(picture) // 2
     for panel in (picture[:half], picture[half:]):
-        assert pixels_like(panel, TRAIN) > 20
-        assert pixels_like(panel, VALIDATION) > 20
+        assert pixels_like(panel, TRAIN) > 3
+        assert pixels_like(panel, VALIDATION) > 3
 
 
 def test_the_same_history_gives_the_same_bytes() -> None:

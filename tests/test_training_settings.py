@@ -68,8 +68,18 @@ class TestThresholdGoal:
 
     @pytest.mark.parametrize(
         "text",
-        ["", "0.97", "accuracy=0.9", "sensitivity", "sensitivity=", "sensitivity=97"]
-        + ["sensitivity=1.1", "sensitivity=-0.5", "sensitivity=nan", "sensitivity=0.9x"],
+        [
+            "",
+            "0.97",
+            "accuracy=0.9",
+            "sensitivity",
+            "sensitivity=",
+            "sensitivity=97",
+            "sensitivity=1.1",
+            "sensitivity=-0.5",
+            "sensitivity=nan",
+            "sensitivity=0.9x",
+        ],
     )
     def test_anything_else_is_wrong_usage(self, text: str) -> None:
         with pytest.raises(UsageError, match=r"--threshold-for .* is not understood"):
@@ -115,7 +125,7 @@ class TestTrainSettings:
         return TrainSettings(data=DataSettings(tmp_path), out=tmp_path / "m", **given)
 
     def test_a_model_to_start_from_has_to_be_there(self, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match="no such model: .*nowhere"):
+        with pytest.raises(UsageError, match=r"no such model: .*nowhere"):
             self.settings(tmp_path, start_from=tmp_path / "nowhere")
 
     @pytest.mark.parametrize("name", ["m.keras", "m", "h5"])

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from malscan import __version__
+from malscan.cli.evaluate import evaluate
 from malscan.cli.guard import guarded
 from malscan.cli.scan import scan
 from malscan.cli.train import train
@@ -19,8 +20,9 @@ app = typer.Typer(
         "smears. For research use only, not for diagnosis."
     ),
 )
-app.command()(scan)
 app.command()(train)
+app.command()(evaluate)
+app.command()(scan)
 
 
 def _print_version(asked: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from typer import Exit
 
+from malscan.cli import data_options as shared
 from malscan.cli import train_options as options
 from malscan.cli.guard import guarded
 from malscan.errors import UsageError
@@ -29,17 +30,17 @@ _SPLIT = SplitSettings()
 
 
 def train(
-    data: options.Data,
+    data: shared.Data,
     out: options.Out,
     force: options.Force = False,
     name: options.Name = None,
     save_h5: options.SaveH5 = None,
-    positive: options.Positive = None,
-    patient_map: options.PatientMap = None,
-    patient_pattern: options.PatientPattern = None,
-    patient_folders: options.PatientFolders = False,
-    allow_failed: options.AllowFailed = False,
-    any_size: options.AnySize = False,
+    positive: shared.Positive = None,
+    patient_map: shared.PatientMap = None,
+    patient_pattern: shared.PatientPattern = None,
+    patient_folders: shared.PatientFolders = False,
+    allow_failed: shared.AllowFailed = False,
+    any_size: shared.AnySize = False,
     split: options.Split = None,
     split_file: options.SplitFile = None,
     test_patients: options.TestPatients = None,
@@ -67,8 +68,8 @@ def train(
     device: options.Device = "auto",
     cache: options.CacheOption = Cache.AUTO,
     tensorboard: options.Tensorboard = None,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    quiet: shared.Quiet = False,
+    verbose: shared.Verbose = False,
 ) -> None:
     """Train a model on labelled cells; the patients of train and test are never the same.
 

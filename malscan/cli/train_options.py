@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from malscan.cli.data_options import file_option
 from malscan.settings import Precision
 from malscan.training.recipe import (
     PRESETS,
@@ -19,11 +20,9 @@ from malscan.training.recipe import (
 )
 from malscan.training.settings import Cache
 
-_DATA = "Data"
 _SPLIT = "Split"
 _TRAINING = "Training (defaults: as the preset has them)"
 _MACHINE = "Machine"
-_MESSAGES = "Messages"
 _RECIPE = PRESETS["default"].recipe
 
 
@@ -35,20 +34,6 @@ class PresetName(StrEnum):
     NOTEBOOK = "notebook"
 
 
-def _file(option_help: str, panel: str, metavar: str = "FILE") -> typer.models.OptionInfo:
-    return typer.Option(
-        metavar=metavar, exists=True, dir_okay=False, help=option_help, rich_help_panel=panel
-    )
-
-
-Data = Annotated[
-    Path,
-    typer.Argument(
-        metavar="DATA",
-        exists=True,
-        help="Folder with two class folders, or a table (CSV): path,label[,patient].",
-    ),
-]
 Out = Annotated[Path, typer.Option(metavar="MODEL_DIR", help="Model folder to make.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing model.")]
 Name = Annotated[
@@ -59,41 +44,6 @@ SaveH5 = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write the network as Keras .h5, too.")
 ]
 
-Positive = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Class folder or label that means parasitized, if not a usual name.",
-        rich_help_panel=_DATA,
-    ),
-]
-PatientMap = Annotated[
-    list[Path] | None,
-    _file("Table of patients: path,patient, or an official mapping; repeatable.", _DATA),
-]
-PatientPattern = Annotated[
-    str | None,
-    typer.Option(
-        metavar="REGEX", help="Finds the patient in the path (first group).", rich_help_panel=_DATA
-    ),
-]
-PatientFolders = Annotated[
-    bool,
-    typer.Option("--patient-folders", help="One folder a patient.", rich_help_panel=_DATA),
-]
-AllowFailed = Annotated[
-    bool,
-    typer.Option(
-        "--allow-failed",
-        help="Go on though over 5 % of the images cannot be read.",
-        rich_help_panel=_DATA,
-    ),
-]
-AnySize = Annotated[
-    bool,
-    typer.Option("--any-size", help="Take images over 512 pixels, too.", rich_help_panel=_DATA),
-]
-
 Split = Annotated[
     SplitKind | None,
     typer.Option(
@@ -102,9 +52,9 @@ Split = Annotated[
         rich_help_panel=_SPLIT,
     ),
 ]
-SplitFile = Annotated[Path | None, _file("Use a split.csv of an earlier training.", _SPLIT)]
+SplitFile = Annotated[Path | None, file_option("Use a split.csv of an earlier training.", _SPLIT)]
 TestPatients = Annotated[
-    Path | None, _file("Test patients, one a line; --folds leaves them out.", _SPLIT)
+    Path | None, file_option("Test patients, one a line; --folds leaves them out.", _SPLIT)
 ]
 TestShare = Annotated[
     float,
@@ -276,11 +226,4 @@ CacheOption = Annotated[
 Tensorboard = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Write events for TensorBoard.", rich_help_panel=_MACHINE),
-]
-
-Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print errors only.", rich_help_panel=_MESSAGES)
-]
-Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Print more detail.", rich_help_panel=_MESSAGES)
 ]

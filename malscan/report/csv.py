@@ -33,7 +33,7 @@ class CsvReport:
         except BaseException:
             self._images.discard()
             raise
-        self._images.write(_lines([COLUMNS]))
+        self._images.write(csv_lines([COLUMNS]))
 
     def write(self, rows: Sequence[Row]) -> None:
         """Append rows of consecutive images."""
@@ -42,7 +42,7 @@ class CsvReport:
     def finish(self, model: ModelFacts, scan: ScanFacts, summary: Summary) -> None:
         """Complete both files."""
         rows = [_summary_cells(slide) for slide in (*summary.slides, summary.total)]
-        self._summary.write(_lines([SUMMARY_COLUMNS, *rows]))
+        self._summary.write(csv_lines([SUMMARY_COLUMNS, *rows]))
         self._summary.close()
         self._images.close()
 
@@ -62,7 +62,7 @@ class CsvStream:
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
-        self._put(_lines([COLUMNS]))
+        self._put(csv_lines([COLUMNS]))
 
     def write(self, rows: Sequence[Row]) -> None:
         """Append rows of consecutive images."""
@@ -89,17 +89,13 @@ class CsvStream:
 
 def image_lines(rows: Iterable[Row]) -> str:
     """CSV lines of some rows, without header."""
-    return _lines(
-        (
-            row.path,
-            row.slide,
-            row.status,
-            row.call,
-            None if row.probability is None else f"{row.probability:.{DECIMALS}f}",
-            row.error,
-        )
-        for row in rows
-    )
+    return csv_lines(map(row_cells, rows))
+
+
+def row_cells(row: Row) -> tuple[str | None, ...]:
+    """The cells of one row, in the order of `COLUMNS`."""
+    probability = None if row.probability is None else f"{row.probability:.{DECIMALS}f}"
+    return row.path, row.slide, row.status, row.call, probability, row.error
 
 
 def _summary_cells(slide: SlideSummary) -> tuple[object, ...]:
@@ -114,7 +110,8 @@ def _estimate(estimate: Estimate | None) -> tuple[str | None, ...]:
     return tuple(f"{x:.{DECIMALS}f}" for x in (estimate.value, estimate.low, estimate.high))
 
 
-def _lines(rows: Iterable[Iterable[object]]) -> str:
+def csv_lines(rows: Iterable[Iterable[object]]) -> str:
+    """CSV of some rows, with line ends that every reader takes."""
     lines = _Lines()
     csv.writer(lines, lineterminator="\r\n").writerows(rows)
     return "".join(lines)

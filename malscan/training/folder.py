@@ -1,18 +1,15 @@
 """The model folder: everything a training leaves behind, complete or absent."""
 
-import os
-import shutil
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pandas as pd
 
+from malscan.atomic import atomic_folder
 from malscan.dataset import LabelledCells
-from malscan.errors import MalscanError
 from malscan.labels import CLASSES
 from malscan.metrics import Figure, PatientResult
 from malscan.model import CARD, ErrorRates, Model, save_model
@@ -30,7 +27,6 @@ from malscan.training.parts import Parts
 from malscan.training.plots import SAMPLES, history_png, samples_png
 from malscan.training.recipe import SplitKind
 from malscan.training.settings import TrainSettings
-from malscan.training.workplace import publish
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,29 +91,18 @@ def write_model(
     Raises:
         MalscanError: it cannot be written; nothing half is left behind.
     """
-    out = Path(os.path.realpath(settings.out))
-    partial = out.with_name(f".{out.name}.partial")
     metadata = _metadata(settings, model)
     findings = model.findings
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        save_model(partial, metadata, weights_of(model.trained), findings.rates, model.seen)
+    advice = "The training is kept: make room, and the same command goes on."
+    with atomic_folder(settings.out, advice) as folder:
+        save_model(folder, metadata, weights_of(model.trained), findings.rates, model.seen)
         pd.DataFrame([asdict(epoch) for epoch in findings.history]).to_csv(
-            partial / "history.csv", index=False, float_format="%.6f"
+            folder / "history.csv", index=False, float_format="%.6f"
         )
-        (partial / "history.png").write_bytes(history_png(findings.history, findings.kept))
-        (partial / "samples.png").write_bytes(samples_png(_samples(model.parts.train)))
-        write_split(partial / "split.csv", split, labelled)
-        (partial / CARD).write_text(model_card(metadata), encoding="utf-8")
-        publish(partial, settings.out)
-    except OSError as error:
-        raise MalscanError(
-            f"cannot write {settings.out}: {error.strerror}. The training is kept: make room, "
-            "and the same command goes on."
-        ) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        (folder / "history.png").write_bytes(history_png(findings.history, findings.kept))
+        (folder / "samples.png").write_bytes(samples_png(_samples(model.parts.train)))
+        write_split(folder / "split.csv", split, labelled)
+        (folder / CARD).write_text(model_card(metadata), encoding="utf-8")
 
 
 def _samples(cells: Cells) -> dict[str, Pixels]:

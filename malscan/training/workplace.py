@@ -56,24 +56,6 @@ def workplace(settings: TrainSettings) -> Iterator[Path]:
         shutil.rmtree(state, ignore_errors=True)
 
 
-def publish(partial: Path, target: Path) -> None:
-    """Give a complete folder its final name, in place of what was there.
-
-    Raises:
-        MalscanError: it cannot be renamed.
-    """
-    out = Path(os.path.realpath(target))
-    replaced = out.with_name(f".{out.name}.replaced.partial")
-    try:
-        if out.exists():
-            shutil.rmtree(replaced, ignore_errors=True)
-            out.replace(replaced)
-        partial.replace(out)
-    except OSError as error:
-        raise MalscanError(f"cannot write {target}: {error.strerror}") from None
-    shutil.rmtree(replaced, ignore_errors=True)
-
-
 def _check_target(settings: TrainSettings, out: Path) -> None:
     """Refuse, before hours of work, a target that must not or cannot be replaced."""
     for path in (out, settings.save_h5):

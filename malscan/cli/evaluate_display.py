@@ -1,0 +1,165 @@
+"""What people see of an evaluation on stderr: progress, figures, patients, gates."""
+
+import sys
+from collections.abc import Callable
+
+from rich import box
+from rich.table import Table
+from tqdm import tqdm
+
+from malscan.cli.console import RESEARCH_USE, console
+from malscan.evaluate import EvaluateListener
+from malscan.evaluation.folder import false_positive_floor
+from malscan.evaluation.result import INDEPENDENCE_TEXTS, EvaluationResult, Independence
+from malscan.evaluation.settings import EvaluateSettings
+from malscan.metrics import Figure
+from malscan.report.row import written
+
+FAILURES_SHOWN = 10
+PATIENTS_SHOWN = 8
+SEEN_SHOWN = 12
+
+
+class EvaluateDisplay:
+    """Shows how an evaluation goes, and passes on a wish to stop."""
+
+    def __init__(self, bar_shown: bool, quiet: bool, check_stop: Callable[[], None]) -> None:
+        self._bar = tqdm(unit=" images", disable=not bar_shown, file=sys.stderr, dynamic_ncols=True)
+        self._quiet = quiet
+        self._check_stop = check_stop
+
+    def listener(self) -> EvaluateListener:
+        """The calls that an evaluation makes."""
+        return EvaluateListener(on_message=self._message, on_images=self._images)
+
+    def close(self) -> None:
+        """Leave the last state on the screen."""
+        self._bar.close()
+
+    def _images(self, done: int, images: int) -> None:
+        self._bar.total = images
+        self._bar.update(done)
+        self._check_stop()
+
+    def _message(self, text: str) -> None:
+        self._check_stop()
+        if not self._quiet:
+            tqdm.write(text, file=sys.stderr)
+
+
+def print_evaluation(result: EvaluationResult, settings: EvaluateSettings) -> None:
+    """Print figures, the worst patients, what was set aside, and where the files are."""
+    out = console()
+    out.print(_figures(result, settings))
+    if result.patients:
+        out.print(_patients(result))
+    floor = false_positive_floor(result.figures["specificity"])
+    if (percent := floor["percent"]["value"]) is not None:
+        out.print(
+            f"False-positive floor: a healthy slide seems to have {percent:.2f} % parasitaemia, "
+            f"{floor['per_microlitre']['value']:,.0f} parasites per microlitre (at 5,000,000 red "
+            "cells)."
+        )
+    _print_counts(result)
+    if result.out is not None:
+        out.print(f"Wrote {result.out} (open report.html)", markup=False)
+    out.print(RESEARCH_USE)
+
+
+def print_missed_gates(result: EvaluationResult) -> None:
+    """Say which gates were missed and by how much, even where all else is quiet."""
+    out = console()
+    for gate in result.gates:
+        if gate.met:
+            continue
+        name = gate.figure.replace("_", " ")
+        if gate.value is None:
+            out.print(f"Gate missed: {name} is not defined for these cells")
+        else:
+            short = gate.limit - gate.value
+            out.print(
+                f"Gate missed: {name} {gate.value:.4f} is {short:.4f} below the least of "
+                f"{gate.limit:g}"
+            )
+
+
+def _figures(result: EvaluationResult, settings: EvaluateSettings) -> Table:
+    counts = result.counts
+    patients = f" of {len(result.patients)} patients" if result.patients else ""
+    mark = ", NOT INDEPENDENT" if result.independence is Independence.SEEN else ""
+    table = Table(
+        title=f"Model {result.model.name}, threshold {result.judged.threshold:g}: "
+        f"{counts.evaluated:,} cells{patients}{mark}",
+        caption=f"95 % interval over {'patients' if patients else 'single cells'}",
+        box=box.SIMPLE_HEAD,
+    )
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    table.add_column("interval", justify="right")
+    other = result.comparison
+    if other is not None:
+        table.add_column(f"minus {other.model.name}", justify="right")
+        table.add_column("interval", justify="right")
+    for name, figure in result.figures.items():
+        label = name.replace("_", " ")
+        if name.endswith("_at_prevalence"):
+            label = f"{label} {100 * (settings.prevalence or 0):g} %"
+        cells = [label, *_cells(figure)]
+        if other is not None:
+            cells += _cells(other.differences[name], signed=True)
+        table.add_row(*cells)
+    return table
+
+
+def _cells(figure: Figure, *, signed: bool = False) -> list[str]:
+    if figure.value is None:
+        return ["not defined", ""]
+    form = "+.4f" if signed else ".4f"
+    span = "" if figure.low is None else f"{figure.low:{form}} to {figure.high:{form}}"
+    return [f"{figure.value:{form}}", span]
+
+
+def _patients(result: EvaluationResult) -> Table:
+    shown = result.patients[:PATIENTS_SHOWN]
+    more = f" (the first {len(shown)} of {len(result.patients)})"
+    table = Table(
+        title=f"Patients, most wrong calls first{more if len(result.patients) > len(shown) else ''}",
+        box=box.SIMPLE_HEAD,
+    )
+    table.add_column("patient")
+    for heading in ("parasitized", "sensitivity", "uninfected", "false-positive rate"):
+        table.add_column(heading, justify="right")
+    for one in shown:
+        table.add_row(
+            written(one.patient),
+            str(one.parasitized),
+            _share(one.sensitivity),
+            str(one.uninfected),
+            _share(one.false_positive_rate),
+        )
+    return table
+
+
+def _share(share: float | None) -> str:
+    return "" if share is None else f"{share:.3f}"
+
+
+def _print_counts(result: EvaluationResult) -> None:
+    out = console()
+    out.print(INDEPENDENCE_TEXTS[result.independence])
+    if result.set_aside:
+        names = ", ".join(map(written, result.seen_patients[:SEEN_SHOWN]))
+        more = len(result.seen_patients) - SEEN_SHOWN
+        out.print(
+            f"Set aside {len(result.set_aside):,} cells of {len(result.seen_patients)} patients "
+            f"whom the model has seen: {names}{f' and {more} more' if more > 0 else ''}.",
+            markup=False,
+        )
+    for group in result.counts.contradictory[:FAILURES_SHOWN]:
+        out.print(f"Warning: the same pixels in both classes: {' = '.join(group)}", markup=False)
+    if result.counts.repeated:
+        out.print(f"Warning: {result.counts.repeated} images repeat the pixels of others")
+    if result.failed:
+        out.print(f"Warning: {len(result.failed)} images could not be read:")
+        for one in result.failed[:FAILURES_SHOWN]:
+            out.print(f"  {written(one.image.path)}: {one.error}", markup=False)

@@ -1,0 +1,1 @@
+"""The rooms of `malscan evaluate`: what counts, figures, gates, files, pictures."""
