@@ -34,7 +34,7 @@ class LabelledCells:
         return cell.path.removeprefix(f"{self.root}/")
 
 
-def labelled_cells(settings: DataSettings) -> LabelledCells:
+def labelled_cells(settings: DataSettings, *, both_classes: bool = True) -> LabelledCells:
     """All cells of a labelled folder or table.
 
     A folder holds two class folders (`Parasitized` and `Uninfected`, or other usual names in
@@ -43,17 +43,19 @@ def labelled_cells(settings: DataSettings) -> LabelledCells:
 
     Args:
         settings: where the cells are and how to read labels and patients.
+        both_classes: whether both classes are needed, or one is enough.
 
     Raises:
         UsageError: no such folder.
-        MalscanError: a class is missing, or the table is none.
+        MalscanError: a class is missing, no cell has one, or the table is none.
     """
     data = settings.data
     rule = patient_rule(settings)
     labelled = _of_folder(settings, rule) if data.is_dir() else _of_table(settings, rule)
-    for name in CLASSES:
-        if not any(cell.label == name for cell in labelled.cells):
-            raise MalscanError(f"no {name} cells in {data}. {_how_to_name_classes(data)}")
+    missing = [name for name in CLASSES if all(cell.label != name for cell in labelled.cells)]
+    if missing and (both_classes or len(missing) == len(CLASSES)):
+        names = " and no ".join(missing)
+        raise MalscanError(f"no {names} cells in {data}. {_how_to_name_classes(data)}")
     return labelled
 
 

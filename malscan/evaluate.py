@@ -68,7 +68,7 @@ def evaluate(
     with locked([] if settings.out is None else [settings.out]):
         if settings.out is not None:
             check_target(settings.out)
-        labelled = labelled_cells(settings.data)
+        labelled = labelled_cells(settings.data, both_classes=False)
         for note in labelled.notes:
             listener.on_message(note)
         paths = [find_model(settings.model)]

@@ -14,6 +14,28 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 
+_LABELS = {
+    "ppv": "PPV",
+    "npv": "NPV",
+    "f1": "F1",
+    "mcc": "MCC",
+    "roc_auc": "ROC AUC",
+    "brier_score": "Brier score",
+}
+
+
+def label(name: str, prevalence: float | None = None) -> str:
+    """What people call a figure.
+
+    >>> label("ppv_at_prevalence", 0.02)
+    'PPV at prevalence 2 %'
+    """
+    if name.endswith("_at_prevalence"):
+        figure = label(name.removesuffix("_at_prevalence"))
+        return f"{figure} at prevalence {100 * (prevalence or 0):g} %"
+    return _LABELS.get(name, name.replace("_", " "))
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """A figure with its 95 % interval; None where nothing defines it."""

@@ -12,7 +12,7 @@ from malscan.evaluate import EvaluateListener
 from malscan.evaluation.folder import false_positive_floor
 from malscan.evaluation.result import INDEPENDENCE_TEXTS, EvaluationResult, Independence
 from malscan.evaluation.settings import EvaluateSettings
-from malscan.metrics import Figure
+from malscan.metrics import Figure, label
 from malscan.report.row import written
 
 FAILURES_SHOWN = 10
@@ -72,7 +72,7 @@ def print_missed_gates(result: EvaluationResult) -> None:
     for gate in result.gates:
         if gate.met:
             continue
-        name = gate.figure.replace("_", " ")
+        name = label(gate.figure)
         if gate.value is None:
             out.print(f"Gate missed: {name} is not defined for these cells")
         else:
@@ -101,10 +101,7 @@ def _figures(result: EvaluationResult, settings: EvaluateSettings) -> Table:
         table.add_column(f"minus {other.model.name}", justify="right")
         table.add_column("interval", justify="right")
     for name, figure in result.figures.items():
-        label = name.replace("_", " ")
-        if name.endswith("_at_prevalence"):
-            label = f"{label} {100 * (settings.prevalence or 0):g} %"
-        cells = [label, *_cells(figure)]
+        cells = [label(name, settings.prevalence), *_cells(figure)]
         if other is not None:
             cells += _cells(other.differences[name], signed=True)
         table.add_row(*cells)
@@ -121,9 +118,11 @@ def _cells(figure: Figure, *, signed: bool = False) -> list[str]:
 
 def _patients(result: EvaluationResult) -> Table:
     shown = result.patients[:PATIENTS_SHOWN]
-    more = f" (the first {len(shown)} of {len(result.patients)})"
+    title = "Patients, most wrong calls first"
+    if len(result.patients) > len(shown):
+        title = f"{title} (the first {len(shown)} of {len(result.patients)})"
     table = Table(
-        title=f"Patients, most wrong calls first{more if len(result.patients) > len(shown) else ''}",
+        title=title,
         box=box.SIMPLE_HEAD,
     )
     table.add_column("patient")

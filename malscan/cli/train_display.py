@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from malscan.cli.console import RESEARCH_USE, console
 from malscan.cross_validate import FoldsResult
+from malscan.metrics import label
 from malscan.networks import Layer
 from malscan.train import TrainListener, TrainResult
 from malscan.training.checkpoint import Epoch
@@ -90,7 +91,7 @@ def print_training(result: TrainResult) -> None:
     table.add_column("interval", justify="right")
     for name, figure in result.figures.items():
         interval = f"{figure.low:.4f} to {figure.high:.4f}"
-        table.add_row(name.replace("_", " "), f"{figure.value:.4f}", interval)
+        table.add_row(label(name), f"{figure.value:.4f}", interval)
     out.print(table)
     for path, reason in result.failed[:FAILURES_SHOWN]:
         out.print(f"Warning: left out {path}: {reason}", markup=False)
@@ -111,9 +112,7 @@ def print_folds(result: FoldsResult) -> None:
     table.add_column("s.d.", justify="right")
     for name, spread in result.spread.items():
         values = [f"{fold[name].value:.4f}" for fold in result.folds]
-        table.add_row(
-            name.replace("_", " "), *values, f"{spread.mean:.4f}", f"{spread.deviation:.4f}"
-        )
+        table.add_row(label(name), *values, f"{spread.mean:.4f}", f"{spread.deviation:.4f}")
     out.print(table)
     out.print(f"Wrote {result.out}", markup=False)
     out.print(RESEARCH_USE)

@@ -6,6 +6,7 @@ from typing import Any
 import jinja2
 
 from malscan.evaluation.result import INDEPENDENCE_TEXTS, EvaluationResult
+from malscan.metrics import label
 from malscan.report.row import written
 
 CAPTIONS = {
@@ -41,9 +42,10 @@ def report_html(found: dict[str, Any], result: EvaluationResult, drawn: dict[str
         independence_text=INDEPENDENCE_TEXTS[result.independence],
         patients=[(written(one.patient), one) for one in result.patients],
         pictures=[
-            (CAPTIONS[name], base64.b64encode(drawn[name]).decode("ascii"))
+            (name, CAPTIONS[name], base64.b64encode(drawn[name]).decode("ascii"))
             for name in CAPTIONS
             if name in drawn
         ],
         listed=LISTED,
+        label=label,
     )

@@ -101,6 +101,7 @@ def _reliability(result: EvaluationResult) -> bytes:
     below.set_yscale("log")
     for axes in (above, below):
         axes.grid(color="0.92")
+        axes.set_axisbelow(True)
     return _png(picture)
 
 
@@ -166,6 +167,7 @@ def _errors(result: EvaluationResult) -> bytes | None:
         part.subplots_adjust(0.01, 0.02, 0.99, 1 - 0.55 / (2.1 * count + 0.5), 0.08, 0.45)
         for axes in grid.flat:
             axes.axis("off")
+            axes.set_anchor("N")
         for axes, cell in zip(grid.flat, cells, strict=False):
             _show(axes, cell, result.judged.threshold)
     return _png(picture)

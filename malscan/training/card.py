@@ -4,6 +4,8 @@ from typing import Any
 
 import jinja2
 
+from malscan.metrics import label
+
 PATIENTS_SHOWN = 40
 """Patients listed in a card, so that one of a large study stays readable."""
 
@@ -22,4 +24,6 @@ def model_card(metadata: dict[str, Any]) -> str:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    return environment.get_template("MODEL_CARD.md.j2").render(metadata, shown=PATIENTS_SHOWN)
+    return environment.get_template("MODEL_CARD.md.j2").render(
+        metadata, shown=PATIENTS_SHOWN, label=label
+    )
