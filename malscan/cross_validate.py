@@ -13,7 +13,7 @@ from malscan.atomic import publish_folder, write_atomically
 from malscan.dataset import LabelledCells
 from malscan.errors import ExitCode, MalscanError
 from malscan.metrics import Figure
-from malscan.model import METADATA
+from malscan.model import METADATA, find_model
 from malscan.patients import patients_of, read_patient_list, with_known_patient
 from malscan.split import Split, split_into_folds
 from malscan.train import TrainListener, read_labelled
@@ -103,7 +103,7 @@ def _start_or_go_on(
 ) -> None:
     """Keep the folds of a killed run of the very same cross-validation, and no others."""
     chosen = settings.split.test_patients
-    source = settings.start_from
+    source = None if settings.start_from is None else find_model(settings.start_from)
     wanted = {
         "data": data_fingerprint(labelled),
         "folds": settings.split.folds,

@@ -73,7 +73,7 @@ def evaluate(
             listener.on_message(note)
         paths = [find_model(settings.model)]
         if settings.compare is not None:
-            paths.append(settings.compare)
+            paths.append(find_model(settings.compare))
         models = [load_model(path) for path in paths]
         seen = [load_seen_images(path, model) for path, model in zip(paths, models, strict=True)]
         predictions = [

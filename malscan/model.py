@@ -15,7 +15,7 @@ from safetensors.numpy import save as save_tensors
 
 from malscan.errors import MalscanError
 from malscan.seen import SeenImages
-from malscan.settings import check_model_exists
+from malscan.settings import check_model_exists, is_embedded
 
 SCHEMA = "malscan.model/1"
 METADATA = "model.json"
@@ -81,9 +81,12 @@ class Model:
 
 
 def find_model(given: Path | None) -> Path:
-    """Folder of the model to use: as given, else `MALSCAN_MODEL`, else the embedded one."""
+    """Folder of the model to use: as given, else `MALSCAN_MODEL`, else the embedded one.
+
+    The name `embedded` stands for the embedded one, unless there is something of that name.
+    """
     if given is not None:
-        return given
+        return EMBEDDED if is_embedded(given) else given
     variable = os.environ.get("MALSCAN_MODEL")
     return Path(variable) if variable else EMBEDDED
 

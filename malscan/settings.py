@@ -32,7 +32,7 @@ class ScanSettings:
         paths: folders and files.
         outs: names of reports; the suffix picks the format, `-` is CSV to stdout.
         listed: further paths, one by one (`--files-from`).
-        model: model folder; None for `MALSCAN_MODEL` or the embedded model.
+        model: model folder, or `embedded`; None for `MALSCAN_MODEL` or the embedded model.
         threshold: probability from which a cell is called parasitized; None for the model's.
         batch_size: images to a forward pass.
         any_size: accept images with a side over 512 pixels.
@@ -118,8 +118,13 @@ def check_model_exists(model: Path) -> None:
     Raises:
         UsageError: there is nothing.
     """
-    if not os.path.exists(model):
+    if not os.path.exists(model) and not is_embedded(model):
         raise UsageError(f"no such model: {model}. Give a folder made by `malscan train`.")
+
+
+def is_embedded(model: Path) -> bool:
+    """Whether a name stands for the embedded model."""
+    return str(model) == "embedded" and not os.path.exists(model)
 
 
 def check_range(name: str, value: float, least: float, most: float) -> None:

@@ -13,7 +13,6 @@ from malscan.cli import data_options as shared
 from malscan.cli import train_options as options
 from malscan.cli.guard import guarded
 from malscan.errors import UsageError
-from malscan.model import EMBEDDED
 from malscan.quiet import native_output_hidden
 from malscan.settings import DataSettings, Precision
 from malscan.stopping import StopRequests
@@ -96,7 +95,7 @@ def train(
             ),
             out=out,
             network=_network(chosen, network, start_from),
-            start_from=EMBEDDED if start_from == Path("embedded") else start_from,
+            start_from=start_from,
             split=SplitSettings(
                 kind=split or chosen.split,
                 file=split_file,

@@ -10,7 +10,7 @@ from malscan.devices import dtype_policy, training_policy
 from malscan.error_rates import error_rates
 from malscan.errors import ExitCode, MalscanError
 from malscan.metrics import Figure, Judged, PatientResult, figures, per_patient
-from malscan.model import Model, load_model, load_seen_images
+from malscan.model import Model, find_model, load_model, load_seen_images
 from malscan.networks import NETWORKS, Network, fold, layer_table
 from malscan.predictor import rebuild
 from malscan.preprocess import Kernel, Preprocessing
@@ -79,7 +79,8 @@ def train_split(
         MalscanError: data that cannot be trained on, a loss that is not a number, a folder
             that cannot be written.
     """
-    source = None if settings.start_from is None else load_model(settings.start_from)
+    start = None if settings.start_from is None else find_model(settings.start_from)
+    source = None if start is None else load_model(start)
     network = _network(settings, source)
     preprocessing = _preprocessing(network, source)
     keras.utils.set_random_seed(settings.recipe.seed)
@@ -100,8 +101,8 @@ def train_split(
     if settings.save_h5 is not None:
         write_h5(settings.save_h5, trained, settings.recipe)
     seen = parts.seen()
-    if settings.start_from is not None and source is not None:
-        seen = seen.with_those_of(source.name, load_seen_images(settings.start_from, source))
+    if start is not None and source is not None:
+        seen = seen.with_those_of(source.name, load_seen_images(start, source))
     model = TrainedModel(network, preprocessing, trained, parts, findings, seen, source, prints)
     write_model(settings, model, labelled, split)
     code = ExitCode.SOME_UNREADABLE if parts.failed else ExitCode.OK

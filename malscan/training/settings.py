@@ -125,7 +125,8 @@ class TrainSettings:
         data: the labelled cells.
         out: model folder to make; with folds, a folder of model folders.
         network: the architecture; with `start_from` it has to be that of the model.
-        start_from: model folder whose weights to start from; None to start from nothing.
+        start_from: model folder, or `embedded`, whose weights to start from; None to start from
+            nothing.
         split: how to deal out the cells.
         recipe: how to train.
         machine: what to compute on.
