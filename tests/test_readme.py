@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, Cli
 
+from malscan.metrics import label
 from malscan.model import EMBEDDED
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -49,9 +50,9 @@ def test_the_first_command_prints_and_writes_what_readme_shows(
 def test_the_figures_are_those_of_the_model() -> None:
     metadata = json.loads((EMBEDDED / "model.json").read_text())
 
-    for name, figure in metadata["test_figures"].items():
+    for name, figure in metadata["figures"].items():
         values = f"{figure['value']:.4f} | {figure['low']:.4f} to {figure['high']:.4f}"
-        assert f"| {name.replace('_', ' ')} | {values} |" in README
+        assert f"| {label(name)} | {values} |" in README
     assert metadata["command"] in block_after("command").replace("\\\n    ", "")
 
 
