@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from malscan import __version__
+from malscan.cli.fetch import fetch
 from malscan.cli.guard import guarded
 from malscan.cli.scan import scan
 from malscan.cli.train import train
@@ -19,6 +20,7 @@ app = typer.Typer(
         "smears. For research use only, not for diagnosis."
     ),
 )
+app.command()(fetch)
 app.command()(scan)
 app.command()(train)
 
