@@ -37,6 +37,10 @@ class FetchDisplay:
 
     def _phase(self, phase: Phase) -> None:
         self._close()
+        # Tried again, a phase begins anew; once is enough to be told of it.
+        if self._told != phase.name:
+            self._told = phase.name
+            self._message(phase.name + _amount(phase))
         if self._bars:
             self._bar = tqdm(
                 desc=phase.name,
@@ -48,10 +52,6 @@ class FetchDisplay:
                 dynamic_ncols=True,
                 leave=False,
             )
-        # Tried again, a phase begins anew; once is enough to be told of it.
-        if self._told != phase.name:
-            self._told = phase.name
-            self._message(phase.name + _amount(phase))
 
     def _progress(self, done: int) -> None:
         if self._bar is not None:

@@ -132,12 +132,12 @@ class _Transfer:
                     self._done += len(block)
                     self._tick()
         if self._done - start != (answer.length or self._done - start):
-            raise LineError(f"the line was cut after {in_bytes(self._done)}")
+            raise LineError("the line was cut")
         if origin and total is None:
             # The server told no size, and the end of the body was a proper one.
             self._part.record(replace(origin, total=self._done))
         elif self._done != total:
-            raise LineError(f"the file ended after {in_bytes(self._done)}, too soon")
+            raise LineError("the file ended too soon")
 
     def _range(self) -> dict[str, str]:
         """Headers that ask for the rest, where it can only be the rest of the same bytes."""
@@ -179,7 +179,8 @@ class _Transfer:
 
     def _pause(self, error: LineError, seconds: float) -> None:
         wait = f" in {seconds:.0f} s" if seconds >= 1 else ""
-        self._how.listener.on_message(f"{_sentence(str(error))}; trying again{wait}.")
+        at = f" after {in_bytes(self._done)}" if self._done else ""
+        self._how.listener.on_message(f"{_sentence(str(error))}{at}; trying again{wait}.")
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self._tick()

@@ -1,8 +1,10 @@
 """One exchange with a server: a request, its answer, and what its failures mean."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
@@ -79,11 +81,14 @@ class Line:
             AddressError: an answer that says that the file is not there.
         """
         response = next(while_ticking(self._request(url, headers), self._tick))
+        blocks = self._blocks(response)
         try:
             _check_status(response)
-            yield _answer(response, while_ticking(self._blocks(response), self._tick))
+            yield _answer(response, while_ticking(blocks, self._tick))
         finally:
-            response.close()
+            # To close under a thread that reads would wait for it; then it is the thread's part.
+            if inspect.getgeneratorstate(blocks) == inspect.GEN_CREATED:
+                response.close()
 
     def _request(self, url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
         try:
@@ -91,13 +96,15 @@ class Line:
         except (exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             self._explain(error)
 
-    def _blocks(self, response: requests.Response) -> Iterator[bytes]:
+    def _blocks(self, response: requests.Response) -> Generator[bytes]:
         try:
             # What is there at once: to wait for a whole block would lose it when the line breaks.
             while block := response.raw.read1(_BLOCK, decode_content=False):
                 yield block
         except (urllib3.exceptions.HTTPError, OSError) as error:
             self._explain(error)
+        finally:
+            response.close()
 
     def _explain(self, error: Exception) -> NoReturn:
         silent = (exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
@@ -172,6 +179,7 @@ def _number(text: str | None) -> int | None:
 def _plain(error: BaseException) -> str:
     """The system's own word for what happened, from under the wrappings of the libraries."""
     seen: set[int] = set()
+    cut = False
     waiting: list[object] = [error]
     while waiting:
         current = waiting.pop(0)
@@ -180,6 +188,7 @@ def _plain(error: BaseException) -> str:
         seen.add(id(current))
         if isinstance(current, OSError) and current.strerror:
             return current.strerror
+        cut = cut or isinstance(current, HTTPException)
         waiting += [*current.args, current.__cause__, current.__context__]
         waiting.append(getattr(current, "reason", None))
-    return str(error) or type(error).__name__
+    return "the line was cut" if cut else str(error) or type(error).__name__
