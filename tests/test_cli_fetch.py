@@ -106,6 +106,9 @@ def test_a_sample_says_that_it_is_one(cli: Cli, server: Manners, dest: Path) -> 
     checked = cli("fetch", "--check", dest)
     assert checked.code == 0
     assert "A sample" in checked.err
+    next((dest / "cell_images/Uninfected").iterdir()).unlink()
+    spoilt = cli("fetch", "--check", dest)
+    assert f"Run `malscan fetch {dest} --sample 300` to mend it." in spoilt.err
 
 
 def test_a_mirror_must_have_the_published_archive(cli: Cli, server: Manners, dest: Path) -> None:

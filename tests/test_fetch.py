@@ -411,6 +411,23 @@ def test_any_archive_can_be_asked_for(settings: FetchSettings, tmp_path: Path) -
     assert fetch(replace(settings, from_file=zipped, sha256="none")).already
 
 
+def test_mapping_files_of_another_mirror_are_fetched_again(
+    settings: FetchSettings, archive: Archive, server: Manners, tmp_path: Path
+) -> None:
+    other = publish(tmp_path / "other", tiny_images(2, 3))
+    files = files_of(tmp_path / "other")
+    del files["/cell_images.zip"]
+    with serving(Manners(files)) as broken:
+        url = f"{broken.url}/cell_images.zip"
+        with pytest.raises(MalscanError, match="404"):
+            fetch(replace(settings, url=url, sha256=other.sha256))
+
+    unknown = archive.another(archive.sha256)
+    fetch(replace(settings, published=unknown))
+
+    assert len(pd.read_csv(settings.dest / "patients.csv")) == len(IMAGES)
+
+
 def test_the_downloads_are_kept_on_request(settings: FetchSettings, server: Manners) -> None:
     kept = replace(settings, keep_archive=True)
     fetch(kept)

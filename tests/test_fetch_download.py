@@ -244,6 +244,15 @@ def test_a_server_that_stays_busy_is_given_up(
     assert "run the same command again" in str(caught.value)
 
 
+def test_impatience_asks_once(server: Manners, target: Path) -> None:
+    server.statuses = [503]
+
+    with pytest.raises(MalscanError, match=r"answered 503 Service Unavailable\. Check"):
+        Downloader(Patience(retries=0)).download(wanted(target, server))
+
+    assert len(server.asked) == 1
+
+
 def test_a_missing_file_is_told_at_once(
     downloader: Downloader, server: Manners, target: Path
 ) -> None:
@@ -389,6 +398,19 @@ def test_space_is_asked_for_before_the_first_byte(server: Manners, target: Path)
 
     assert "archive 300000.0 TB, reserve 64.0 MB" in str(caught.value)
     assert Part(target).size() == 0
+
+
+def test_a_stream_without_end_stops_before_the_disk_is_full(server: Manners, target: Path) -> None:
+    server.tells_length = False
+
+    def check(done: int, total: int) -> None:
+        if total > 100_000:
+            raise MalscanError("not enough space")
+
+    with pytest.raises(MalscanError, match="not enough space"):
+        Downloader(QUICK, check_space=check).download(wanted(target, server))
+
+    assert 0 < Part(target).size() <= 100_000
 
 
 def test_proxies_come_from_the_environment(

@@ -56,6 +56,8 @@ class FetchDisplay:
     def _progress(self, done: int) -> None:
         if self._bar is not None:
             self._bar.update(done - self._bar.n)
+            if done == self._bar.total:
+                self._close()
         self._check_stop()
 
     def _message(self, text: str) -> None:
@@ -165,7 +167,9 @@ def _summary(result: CheckResult) -> str:
 def _advice(result: CheckResult) -> str:
     if result.strangers:
         return " Move the strangers away, then run `malscan fetch`."
-    return f" Run `malscan fetch {shlex.quote(str(result.layout.dest))}` to mend it."
+    sample = result.manifest.sample if result.manifest else None
+    option = f" --sample {sample}" if sample else ""
+    return f" Run `malscan fetch {shlex.quote(str(result.layout.dest))}{option}` to mend it."
 
 
 def _amount(phase: Phase) -> str:

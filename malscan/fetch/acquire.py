@@ -1,6 +1,7 @@
 """The archive and its mapping files, verified, on this machine."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
@@ -13,7 +14,7 @@ from malscan.fetch.download import Downloader, Wanted
 from malscan.fetch.http import without_credentials
 from malscan.fetch.layout import Layout
 from malscan.fetch.listener import FetchListener, Phase
-from malscan.fetch.part import Part
+from malscan.fetch.part import Origin, Part
 from malscan.fetch.patients import parse_mapping
 from malscan.fetch.settings import FetchSettings
 
@@ -123,8 +124,7 @@ class Acquirer:
     def _finished_before(self, part: Part) -> Acquired | None:
         """The download of an earlier run that did not come to its end."""
         origin = part.origin()
-        known_url = origin and origin.url in map(without_credentials, self._archive.urls)
-        if not self._archive.sha256 and not known_url:
+        if not self._archive.sha256 and not (origin and _is_from(origin, self._archive.urls)):
             return None
         sha256 = self._hash(part.target)
         if _mismatch(self._archive, part.target, sha256):
@@ -160,16 +160,24 @@ class Acquirer:
                 f"no {mapping.name} beside {self._local}. Put it there, or give --no-patients."
             )
         path = self._layout.dest / mapping.name
+        urls = [urljoin(url, mapping.name) for url in self._archive.urls]
+        origin = Part(path).origin()
+        if origin and not mapping.sha256 and not _is_from(origin, urls):
+            Part(path).clear()
         if not path.exists():
-            urls = [urljoin(url, mapping.name) for url in self._archive.urls]
-            downloader = Downloader(self._settings.patience, self._listener)
-            try:
-                downloader.download(Wanted(path, urls, mapping.sha256))
-            except StoppedError:
-                raise
-            except MalscanError as error:
-                raise MalscanError(f"{error} --no-patients does without this file.") from None
+            self._download_mapping(Wanted(path, urls, mapping.sha256))
         return path
+
+    def _download_mapping(self, wanted: Wanted) -> None:
+        def space(done: int, total: int) -> None:
+            check_space(self._layout.dest, {wanted.target.name: total - done})
+
+        try:
+            Downloader(self._settings.patience, self._listener, space).download(wanted)
+        except StoppedError:
+            raise
+        except MalscanError as error:
+            raise MalscanError(f"{error} --no-patients does without this file.") from None
 
     def _hash(self, path: Path) -> str:
         return sha256_of(path, self._listener)
@@ -207,6 +215,10 @@ def _mismatch(archive: Archive, path: Path, sha256: str) -> str | None:
     size = path.stat().st_size
     expected = f" and {archive.size} bytes" if archive.size else ""
     return f"sha256 {sha256} and {size} bytes, expected {archive.sha256}{expected}"
+
+
+def _is_from(origin: Origin, urls: Iterable[str]) -> bool:
+    return origin.url in map(without_credentials, urls)
 
 
 def _local_archive(settings: FetchSettings) -> Path | None:

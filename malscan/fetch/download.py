@@ -78,7 +78,7 @@ class Downloader:
 def _kept(part: Part) -> str:
     size = part.size()
     if not size:
-        return "Nothing was kept; check the line and run the same command again."
+        return "Check the address and the line, and run the same command again."
     return f"{in_bytes(size)} are kept, and the same command goes on from there."
 
 
@@ -111,9 +111,8 @@ class _Transfer:
                 try:
                     retry = retry.increment("GET", self._url, error=error)
                 except MaxRetryError:
-                    raise AddressError(
-                        f"{error}, and {retries} attempts more brought nothing"
-                    ) from None
+                    more = f", and {retries} attempts more brought nothing" if retries else ""
+                    raise AddressError(f"{error}{more}") from None
                 self._pause(error, max(retry.get_backoff_time(), error.pause))
 
     def _attempt(self) -> None:
@@ -128,6 +127,8 @@ class _Transfer:
             self._how.listener.on_phase(Phase(name, "B", total, self._done))
             with self._part.open() as file:
                 for block in answer.blocks:
+                    if total is None:
+                        self._how.check_space(self._done, self._done + len(block))
                     self._part.append(file, block, total)
                     self._done += len(block)
                     self._tick()
