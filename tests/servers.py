@@ -27,7 +27,9 @@ class Manners:
         tells_length: whether there is a Content-Length; else the body is chunked.
         stalls: after how many bytes nothing more comes, for one answer after the other.
         pause: seconds between two blocks.
+        obeys_if_range: whether a part of another version is refused.
         asked: path and `Range` of every request, in order.
+        conditions: `If-Range` of every request for a file, in order.
         sent: bytes of bodies in all.
     """
 
@@ -42,7 +44,9 @@ class Manners:
     tells_length: bool = True
     stalls: list[int] = field(default_factory=list)
     pause: float = 0.0
+    obeys_if_range: bool = True
     asked: list[tuple[str, str | None]] = field(default_factory=list)
+    conditions: list[str | None] = field(default_factory=list)
     sent: int = 0
     url: str = ""
 
@@ -68,7 +72,9 @@ class _Handler(BaseHTTPRequestHandler):
         if manners.etags:
             manners.etag = manners.etags.pop(0)
         condition = self.headers.get("If-Range")
-        if asked_range and manners.ranges and condition in (None, manners.etag):
+        manners.conditions.append(condition)
+        same = not manners.obeys_if_range or condition in (None, manners.etag)
+        if asked_range and manners.ranges and same:
             start = int(asked_range.removeprefix("bytes=").rstrip("-"))
             if start >= len(body):
                 self._empty(416, **{"Content-Range": f"bytes */{len(body)}"})

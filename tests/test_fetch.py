@@ -454,6 +454,14 @@ def test_a_sample_has_whole_patients_and_their_rows_only(settings: FetchSettings
     assert fetch(replace(settings, sample=120)).already
 
 
+def test_a_sample_of_everything_is_the_whole_set(settings: FetchSettings) -> None:
+    result = fetch(replace(settings, sample=10_000))
+
+    assert cells(settings.dest) == IMAGES
+    assert result.found.manifest and result.found.manifest.sample is None
+    assert fetch(settings).already
+
+
 def test_a_sample_becomes_another_one_or_the_whole_set(settings: FetchSettings) -> None:
     for sample, images in ((60, 100), (200, 200), (None, 400)):
         fetch(replace(settings, sample=sample))
@@ -462,6 +470,38 @@ def test_a_sample_becomes_another_one_or_the_whole_set(settings: FetchSettings) 
 
     assert fetch(replace(settings, sample=60)).already
     assert cells(settings.dest) == IMAGES
+
+
+def test_what_a_cut_run_left_is_removed_although_all_is_there(settings: FetchSettings) -> None:
+    fetch(settings)
+    for name in (".cell_images.partial", ".cell_images.replaced.partial"):
+        (settings.dest / name / "Uninfected").mkdir(parents=True)
+
+    assert fetch(settings).already
+
+    assert names(settings.dest) == LEFT | {"cell_images"}
+
+
+def test_a_table_that_fits_no_more_does_not_stay(settings: FetchSettings) -> None:
+    fetch(replace(settings, sample=60))
+
+    fetch(replace(settings, patients=False))
+
+    assert cells(settings.dest) == IMAGES
+    assert not (settings.dest / "patients.csv").exists()
+
+
+def test_without_a_hash_an_archive_from_elsewhere_is_not_taken_for_the_download(
+    settings: FetchSettings, archive: Archive
+) -> None:
+    settings.dest.mkdir()
+    write_archive(settings.dest / "cell_images.zip", tiny_images(1, 1))
+    mine = (settings.dest / "cell_images.zip").read_bytes()
+
+    fetch(replace(settings, sha256="none", url=archive.urls[0]))
+
+    assert cells(settings.dest) == IMAGES
+    assert (settings.dest / "cell_images.zip.mismatch").read_bytes() == mine
 
 
 def test_the_counts_of_the_published_archive_must_be_there(

@@ -145,16 +145,51 @@ def test_what_is_complete_needs_no_server(
     assert server.asked == []
 
 
+@pytest.mark.parametrize("obeys", [True, False])
 @pytest.mark.parametrize("size", [200_000, 299_999])
 def test_a_file_that_changed_meanwhile_starts_again(
-    downloader: Downloader, server: Manners, target: Path, size: int
+    downloader: Downloader, server: Manners, target: Path, size: int, obeys: bool
 ) -> None:
+    server.obeys_if_range = obeys
     Part(target).begin(Origin(f"{server.url}/a.zip", '"older"', len(BODY)))
     Part(target).path.write_bytes(b"x" * size)
 
     downloader.download(wanted(target, server))
 
     assert target.read_bytes() == BODY
+    assert server.conditions[0] == '"older"'
+
+
+def test_a_weak_etag_does_not_promise_the_same_bytes(
+    downloader: Downloader, server: Manners, target: Path
+) -> None:
+    server.etag = 'W/"first"'
+    server.cuts = [100_000]
+
+    downloader.download(wanted(target, server))
+
+    assert target.read_bytes() == BODY
+    assert [asked for _, asked in server.asked] == [None, None]
+
+
+def test_a_part_that_is_too_long_is_not_trusted(
+    downloader: Downloader, server: Manners, target: Path
+) -> None:
+    Part(target).begin(Origin(f"{server.url}/a.zip", '"first"', len(BODY)))
+    Part(target).path.write_bytes(BODY + b"more")
+
+    downloader.download(wanted(target, server))
+
+    assert target.read_bytes() == BODY
+    assert server.asked == [("/a.zip", None)]
+
+
+def test_what_came_is_on_the_disk_at_once(target: Path) -> None:
+    part = Part(target)
+    part.begin(Origin("http://a/a.zip", None, 3))
+    with part.open() as file:
+        part.append(file, b"12", None)
+        assert part.path.read_bytes() == b"12"
 
 
 def test_a_file_that_became_shorter_starts_again(
@@ -207,11 +242,12 @@ def test_with_a_known_hash_another_address_goes_on_where_the_first_stopped(
     assert any("Trying the next address" in text for text in messages)
 
 
+@pytest.mark.parametrize("size", [1000, len(BODY)])
 def test_without_a_hash_another_address_starts_again(
-    downloader: Downloader, server: Manners, target: Path
+    downloader: Downloader, server: Manners, target: Path, size: int
 ) -> None:
     Part(target).begin(Origin("http://elsewhere/a.zip", '"first"', len(BODY)))
-    Part(target).path.write_bytes(b"x" * 1000)
+    Part(target).path.write_bytes(b"x" * size)
 
     downloader.download(wanted(target, server))
 

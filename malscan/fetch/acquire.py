@@ -13,7 +13,7 @@ from malscan.fetch.disk import check_space
 from malscan.fetch.download import Downloader, Wanted
 from malscan.fetch.http import without_credentials
 from malscan.fetch.layout import Layout
-from malscan.fetch.listener import FetchListener, Phase
+from malscan.fetch.listener import FetchListener, Phase, stop_explained
 from malscan.fetch.part import Origin, Part
 from malscan.fetch.patients import parse_mapping
 from malscan.fetch.settings import FetchSettings
@@ -180,7 +180,8 @@ class Acquirer:
             raise MalscanError(f"{error} --no-patients does without this file.") from None
 
     def _hash(self, path: Path) -> str:
-        return sha256_of(path, self._listener)
+        with stop_explained("the archive is kept"):
+            return sha256_of(path, self._listener)
 
 
 def sha256_of(path: Path, listener: FetchListener) -> str:

@@ -78,12 +78,12 @@ def check(settings: CheckSettings, listener: FetchListener = SILENT) -> CheckRes
     manifest = read_manifest(layout.manifest)
     sizes, strangers = _listed(layout.cells)
     expected = manifest.images if manifest else {}
-    unknown = sorted(sizes.keys() - expected.keys()) if manifest else []
+    unknown = sizes.keys() - expected.keys() if manifest else set()
     resized = [p for p, size in sizes.items() if p in expected and size != expected[p]]
     result = CheckResult(
         layout=layout,
         manifest=manifest,
-        sizes={place: size for place, size in sizes.items() if place not in set(unknown)},
+        sizes={place: size for place, size in sizes.items() if place not in unknown},
         missing=sorted(expected.keys() - sizes.keys()),
         resized=sorted(resized),
         strangers=sorted([*strangers, *unknown]),

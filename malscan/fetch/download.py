@@ -9,7 +9,7 @@ from urllib3.exceptions import MaxRetryError
 
 from malscan.errors import MalscanError, StoppedError
 from malscan.fetch.http import AddressError, Answer, Line, LineError, policy, without_credentials
-from malscan.fetch.listener import FetchListener, Phase, in_bytes
+from malscan.fetch.listener import FetchListener, Phase, in_bytes, with_advice
 from malscan.fetch.part import Origin, Part
 from malscan.fetch.settings import Patience
 from malscan.fetch.ticking import TICK
@@ -64,7 +64,7 @@ class Downloader:
             try:
                 transfer.run()
             except StoppedError as stop:
-                raise StoppedError(stop.exit_code, f"{stop}; {_kept(part)}") from None
+                raise with_advice(stop, f"{in_bytes(part.size())} are kept") from None
             except AddressError as error:
                 problems.append(f"{without_credentials(url)}: {error}")
                 if len(problems) < len(wanted.urls):
@@ -102,11 +102,11 @@ class _Transfer:
         retries = self._how.patience.retries
         retry = fresh = policy(retries, self._how.patience.backoff)
         while not self._part.is_complete():
-            before, starts = self._part.size(), self._new_starts
+            before = self._part.size()
             try:
                 self._attempt()
             except LineError as error:
-                if self._part.size() > before and self._new_starts == starts:
+                if self._part.size() > before:
                     retry = fresh
                 try:
                     retry = retry.increment("GET", self._url, error=error)

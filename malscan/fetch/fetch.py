@@ -4,20 +4,19 @@ import hashlib
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from malscan.atomic import AtomicFile, locked
-from malscan.errors import MalscanError, StoppedError
+from malscan.errors import MalscanError
 from malscan.fetch.acquire import Acquired, Acquirer, Slides
 from malscan.fetch.archive import Archive
 from malscan.fetch.check import CheckResult, check
 from malscan.fetch.contents import Member
 from malscan.fetch.disk import writing
 from malscan.fetch.layout import Layout
-from malscan.fetch.listener import SILENT, FetchListener, Phase
+from malscan.fetch.listener import SILENT, FetchListener, Phase, stop_explained
 from malscan.fetch.manifest import Manifest
 from malscan.fetch.patients import (
     count_lacking,
@@ -145,8 +144,7 @@ class _Fetch:
             table = self._table(list(manifest.images), slides)
             self._write_tables(replace(manifest, patients_sha256=_sha256(table)), table)
         else:
-            with _stop_told():
-                self._unpack(self._acquirer.archive(), slides)
+            self._unpack(self._acquirer.archive(), slides)
 
     def clear(self) -> None:
         """Remove what a whole folder needs no more, also of earlier runs that were cut."""
@@ -170,7 +168,8 @@ class _Fetch:
                     f"Left out {found.left_out} files of the archive that are no images."
                 )
             self._listener.on_phase(Phase("Unpacking", "images", len(images)))
-            unpack(archive, images, self._layout.unpacking, self._listener.on_progress)
+            with stop_explained("the archive is kept"):
+                unpack(archive, images, self._layout.unpacking, self._listener.on_progress)
         manifest = Manifest(
             source=acquired.source,
             sha256=acquired.sha256,
@@ -235,19 +234,6 @@ def _check_facts(archive: Archive, places: Sequence[str]) -> None:
         raise MalscanError(
             f"the archive is of {count_patients(places)} patients, not {archive.patients}"
         )
-
-
-@contextmanager
-def _stop_told() -> Iterator[None]:
-    """Let the message of a stop say that nothing is lost."""
-    try:
-        yield
-    except StoppedError as stop:
-        if "the same command" in str(stop):
-            raise
-        raise StoppedError(
-            stop.exit_code, f"{stop}; the archive is kept, and the same command goes on"
-        ) from None
 
 
 def _sha256(table: str | None) -> str | None:

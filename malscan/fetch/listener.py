@@ -1,7 +1,10 @@
 """Whom a fetch tells how it goes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+from malscan.errors import StoppedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,20 @@ class FetchListener:
 
 
 SILENT = FetchListener()
+
+
+def with_advice(stop: StoppedError, kept: str) -> StoppedError:
+    """The same stop, saying also what is kept and how to go on."""
+    return StoppedError(stop.exit_code, f"{stop}; {kept}, and the same command goes on from there")
+
+
+@contextmanager
+def stop_explained(kept: str) -> Iterator[None]:
+    """Let whatever stop comes out say what is kept and how to go on."""
+    try:
+        yield
+    except StoppedError as stop:
+        raise with_advice(stop, kept) from None
 
 
 def in_bytes(count: int) -> str:
