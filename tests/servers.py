@@ -1,5 +1,6 @@
 """A web server on loopback that behaves as badly as it is told to."""
 
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -130,12 +131,14 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(manners: Manners) -> Iterator[Manners]:
+def serving(manners: Manners, tls: ssl.SSLContext | None = None) -> Iterator[Manners]:
     """Serve on a free port until the context ends; `manners.url` is the root, without a slash."""
     handler = type("Handler", (_Handler,), {"manners": manners})
     server = _Server(("127.0.0.1", 0), handler)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    manners.url = f"http://127.0.0.1:{server.server_port}"
+    manners.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}"
     try:
         yield manners
     finally:

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from malscan.errors import ExitCode, LockedError, MalscanError, StoppedError
 from malscan.fetch.archive import Archive
 from malscan.fetch.fetch import fetch
 from malscan.fetch.listener import FetchListener, Phase
+from malscan.fetch.part import Origin, Part
 from malscan.fetch.settings import FetchSettings, Patience
 
 IMAGES = tiny_images(patients=8, each=25)
@@ -367,6 +368,39 @@ def test_an_archive_that_lies_in_the_place_itself_is_not_removed(
 
     assert cells(settings.dest) == IMAGES
     assert zipped.exists()
+
+
+def test_a_download_that_is_named_as_the_file_is_not_removed(
+    settings: FetchSettings, published: tuple[Path, Archive]
+) -> None:
+    settings.dest.mkdir()
+    zipped = settings.dest / "cell_images.zip"
+    shutil.copy(published[0] / "cell_images.zip", zipped)
+    Part(zipped).record(Origin("http://a/cell_images.zip", None, zipped.stat().st_size))
+
+    fetch(replace(settings, from_file=zipped))
+
+    assert cells(settings.dest) == IMAGES
+    assert zipped.exists()
+
+
+@pytest.mark.parametrize(("sample", "growth"), [(None, 1.2), (60, 0)])
+def test_space_is_asked_for_before_the_download(
+    settings: FetchSettings,
+    archive: Archive,
+    monkeypatch: pytest.MonkeyPatch,
+    sample: int | None,
+    growth: float,
+) -> None:
+    asked: list[Mapping[str, int]] = []
+    monkeypatch.setattr(
+        "malscan.fetch.acquire.check_space", lambda dest, needs: asked.append(needs)
+    )
+
+    fetch(replace(settings, sample=sample))
+
+    assert archive.size
+    assert asked[-1] == {"archive": archive.size, "images": round(growth * archive.size)}
 
 
 def test_a_file_that_is_another_archive_is_told_and_stays(

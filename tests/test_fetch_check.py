@@ -133,6 +133,10 @@ def test_without_a_manifest_the_published_counts_must_be_there(
 ) -> None:
     assert without_manifest(dest, archive).is_whole
 
+    (dest / "cell_images/Uninfected/notes.txt").write_text("1")
+    assert without_manifest(dest, archive).strangers == ["Uninfected/notes.txt"]
+
+    (dest / "cell_images/Uninfected/notes.txt").unlink()
     image(dest).unlink()
 
     assert without_manifest(dest, archive).faults == ["119 uninfected images, not 120"]

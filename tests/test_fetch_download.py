@@ -2,6 +2,8 @@
 
 import hashlib
 import random
+import ssl
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -370,6 +372,49 @@ def test_a_file_that_is_too_large_is_not_read(
         downloader.download(replace(wanted(target, server), size=299_000))
 
     assert not Part(target).path.exists()
+
+
+@pytest.fixture
+def secure(tmp_path: Path) -> Iterator[Manners]:
+    """The same over TLS, with a certificate that nobody vouches for."""
+    pem = tmp_path / "tls" / "tls.pem"
+    pem.parent.mkdir()
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
+    try:
+        subprocess.run(
+            [*new, "-keyout", pem, "-out", f"{pem}.crt"], check=True, capture_output=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no openssl here to make a certificate")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(f"{pem}.crt", pem)
+    with serving(Manners({"/a.zip": BODY}), context) as manners:
+        yield manners
+
+
+def test_over_tls_it_goes_on_where_it_stopped(
+    downloader: Downloader,
+    secure: Manners,
+    target: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(target.parent / "tls/tls.pem.crt"))
+    secure.cuts = [100_000]
+
+    downloader.download(wanted(target, secure))
+
+    assert target.read_bytes() == BODY
+    assert secure.asked == [("/a.zip", None), ("/a.zip", "bytes=100000-")]
+
+
+def test_an_unknown_certificate_is_told_at_once(
+    downloader: Downloader, secure: Manners, target: Path, messages: list[str]
+) -> None:
+    with pytest.raises(MalscanError, match=r"no secure connection: .*self.signed"):
+        downloader.download(wanted(target, secure))
+
+    assert messages == []
 
 
 def test_nobody_there_is_told_in_plain_words(downloader: Downloader, target: Path) -> None:

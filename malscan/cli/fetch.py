@@ -166,7 +166,7 @@ def _check(settings: CheckSettings, quiet: bool, verbose: bool) -> int:
 
     # Only to decode needs libraries that talk on their own.
     hidden = native_output_hidden(not verbose) if settings.decode else nullcontext()
-    with StopRequests() as stop, FetchDisplay(quiet, stop.check) as display, hidden:
+    with StopRequests() as stop, hidden, FetchDisplay(quiet, stop.check) as display:
         result = run(settings, display.listener())
     with suppress(BrokenPipeError):
         print_check(result, quiet, verbose)

@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import ssl
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -110,7 +111,8 @@ class Line:
         silent = (exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
         if isinstance(error, silent):
             raise LineError(f"nothing came for {self._timeout:g} s") from error
-        if isinstance(error, exceptions.SSLError):
+        # Another handshake may go better, but not with the same certificate.
+        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
             raise AddressError(f"no secure connection: {_plain(error)}") from error
         if isinstance(error, exceptions.TooManyRedirects):
             raise AddressError("it leads in circles") from error
@@ -178,17 +180,22 @@ def _number(text: str | None) -> int | None:
 
 def _plain(error: BaseException) -> str:
     """The system's own word for what happened, from under the wrappings of the libraries."""
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+    cut = any(isinstance(cause, HTTPException) for cause in causes)
+    return "the line was cut" if cut else str(error) or type(error).__name__
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and all that it wraps, the outermost first."""
     seen: set[int] = set()
-    cut = False
     waiting: list[object] = [error]
     while waiting:
         current = waiting.pop(0)
-        if not isinstance(current, BaseException) or id(current) in seen:
-            continue
-        seen.add(id(current))
-        if isinstance(current, OSError) and current.strerror:
-            return current.strerror
-        cut = cut or isinstance(current, HTTPException)
-        waiting += [*current.args, current.__cause__, current.__context__]
-        waiting.append(getattr(current, "reason", None))
-    return "the line was cut" if cut else str(error) or type(error).__name__
+        if isinstance(current, BaseException) and id(current) not in seen:
+            seen.add(id(current))
+            yield current
+            waiting += [*current.args, current.__cause__, current.__context__]
+            waiting.append(getattr(current, "reason", None))
