@@ -23,6 +23,7 @@ class Manners:
         etags: what it says of one answer after the other, before `etag`.
         cuts: after how many bytes the line is cut, for one answer after the other.
         statuses: what is answered first, in turn, in place of a file.
+        retry_after: when to come again, as those answers say.
         redirects: where paths lead.
         length_off: added to every Content-Length.
         tells_length: whether there is a Content-Length; else the body is chunked.
@@ -40,6 +41,7 @@ class Manners:
     etags: list[str] = field(default_factory=list)
     cuts: list[int] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
+    retry_after: str = "0"
     redirects: dict[str, str] = field(default_factory=dict)
     length_off: int = 0
     tells_length: bool = True
@@ -62,7 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path in manners.redirects:
             self._empty(302, Location=manners.redirects[self.path])
         elif manners.statuses and self.path.endswith(".zip"):
-            self._empty(manners.statuses.pop(0), **{"Retry-After": "0"})
+            self._empty(manners.statuses.pop(0), **{"Retry-After": manners.retry_after})
         elif self.path not in manners.files:
             self._empty(404)
         else:

@@ -270,6 +270,25 @@ def test_a_server_that_is_busy_is_asked_again(
     assert any(str(status) in text for text in messages)
 
 
+@pytest.mark.parametrize(("says", "pause"), [("1", 1.0), ("soon", 0.0)])
+def test_a_server_may_say_when_to_come_again(
+    downloader: Downloader,
+    server: Manners,
+    target: Path,
+    messages: list[str],
+    says: str,
+    pause: float,
+) -> None:
+    server.statuses, server.retry_after = [503], says
+    start = time.monotonic()
+
+    downloader.download(wanted(target, server))
+
+    assert time.monotonic() - start >= pause
+    wait = " in 1 s" if pause else ""
+    assert messages == [f"The server answered 503 Service Unavailable; trying again{wait}."]
+
+
 def test_a_server_that_stays_busy_is_given_up(
     downloader: Downloader, server: Manners, target: Path
 ) -> None:
