@@ -184,7 +184,9 @@ def test_a_folder_that_was_unpacked_by_hand_is_taken_over(settings: FetchSetting
 
 
 @pytest.mark.parametrize("with_manifest", [True, False])
-@pytest.mark.parametrize("name", ["Uninfected/mine.png", "thesis.txt", "Uninfected/thesis.txt"])
+@pytest.mark.parametrize(
+    "name", ["Uninfected/mine.png", "thesis.txt", "Uninfected/thesis.txt", ".hidden"]
+)
 def test_files_of_the_user_are_never_replaced(
     settings: FetchSettings, name: str, with_manifest: bool
 ) -> None:

@@ -54,6 +54,7 @@ def test_a_whole_folder_is_whole(fetched: Path) -> None:
 def test_what_the_system_leaves_in_folders_does_no_harm(dest: Path) -> None:
     (dest / "cell_images/Uninfected/Thumbs.db").write_bytes(b"1")
     (dest / "cell_images/.DS_Store").write_bytes(b"1")
+    image(dest).with_name(f"._{image(dest).name}").write_bytes(b"1")
 
     assert check(CheckSettings(dest)).is_whole
 

@@ -16,8 +16,8 @@ from malscan.fetch.settings import CheckSettings
 from malscan.labels import CLASSES, class_of_path
 from malscan.walk import IMAGE_SUFFIXES
 
-LITTER = frozenset({"Thumbs.db", "desktop.ini"})
-"""What systems leave in folders that somebody looked at; so are hidden files."""
+LITTER = frozenset({"Thumbs.db", "desktop.ini", ".DS_Store", ".directory"})
+"""What systems leave in folders that somebody looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,8 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name not in LITTER and not entry.name.startswith("."):
+                # macOS puts its twin of a file, `._NAME`, on foreign disks.
+                if entry.name not in LITTER and not entry.name.startswith("._"):
                     yield entry
     except FileNotFoundError:
         return
