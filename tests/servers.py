@@ -28,6 +28,7 @@ class Manners:
         length_off: added to every Content-Length.
         tells_length: whether there is a Content-Length; else the body is chunked.
         stalls: after how many bytes nothing more comes, for one answer after the other.
+        silence: seconds until a line that stalls is cut.
         pause: seconds between two blocks.
         obeys_if_range: whether a part of another version is refused.
         asked: path and `Range` of every request, in order.
@@ -46,6 +47,7 @@ class Manners:
     length_off: int = 0
     tells_length: bool = True
     stalls: list[int] = field(default_factory=list)
+    silence: float = 1.5
     pause: float = 0.0
     obeys_if_range: bool = True
     asked: list[tuple[str, str | None]] = field(default_factory=list)
@@ -108,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
             manners.sent += len(block)
             time.sleep(manners.pause)
         if stall is not None:
-            time.sleep(1.5)
+            time.sleep(manners.silence)
         if cut is not None or stall is not None or manners.length_off:
             self.close_connection = True
         elif not manners.tells_length:

@@ -221,7 +221,7 @@ def test_neither_fetch_nor_check_loads_tensorflow(server: Manners, dest: Path) -
 def test_a_signal_keeps_what_came_and_the_same_command_goes_on(
     server: Manners, dest: Path, number: signal.Signals, code: int, word: str
 ) -> None:
-    server.stalls = [100_000]
+    server.stalls, server.silence = [100_000], 30
     args = command("fetch", dest, *source(server))
     with subprocess.Popen(args, stderr=subprocess.PIPE, text=True) as process:
         wait_for(lambda: size_of(dest / "cell_images.zip.part") == 100_000)

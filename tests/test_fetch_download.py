@@ -461,7 +461,7 @@ def test_a_password_in_an_address_is_never_shown(
 def test_a_stop_keeps_what_came_and_is_heard_while_the_line_is_silent(
     server: Manners, target: Path
 ) -> None:
-    server.stalls = [100_000]
+    server.stalls, server.silence = [100_000], 30
 
     def stop(done: int) -> None:
         if done >= 100_000:
@@ -472,7 +472,7 @@ def test_a_stop_keeps_what_came_and_is_heard_while_the_line_is_silent(
     with pytest.raises(StoppedError, match=r"terminated; 100.0 kB are kept") as caught:
         slow.download(wanted(target, server))
 
-    assert time.monotonic() - start < 1.2
+    assert time.monotonic() - start < 10
     assert caught.value.exit_code == 143
     assert Part(target).path.read_bytes() == BODY[:100_000]
 
