@@ -106,8 +106,9 @@ class _Handler(BaseHTTPRequestHandler):
         for start in range(0, last, BLOCK):
             block = body[start : min(start + BLOCK, last)]
             chunk = block if manners.tells_length else b"%x\r\n%s\r\n" % (len(block), block)
-            self.wfile.write(chunk)
+            # Counted first: the client may be done before this thread comes to it.
             manners.sent += len(block)
+            self.wfile.write(chunk)
             time.sleep(manners.pause)
         if stall is not None:
             time.sleep(manners.silence)
