@@ -15,13 +15,14 @@ import pytest
 from archives import publish, tiny_images, tree, write_archive
 from servers import Manners, files_of, serving
 
-from malscan.dataset import labelled_cells
 from malscan.errors import ExitCode, LockedError, MalscanError, StoppedError
 from malscan.fetch.archive import Archive
 from malscan.fetch.fetch import fetch
 from malscan.fetch.listener import FetchListener, Phase
 from malscan.fetch.part import Origin, Part
 from malscan.fetch.settings import FetchSettings, Patience
+from malscan.labels import CLASSES, class_of_path, patient_of_path
+from malscan.walk import Walk
 
 IMAGES = tiny_images(patients=8, each=25)
 QUICK = Patience(timeout=0.5, retries=2, backoff=0.01)
@@ -138,14 +139,15 @@ def test_a_fetch_leaves_images_patients_and_manifest_and_nothing_else(
     assert all((settings.dest / path).is_file() for path in table["path"])
 
 
-def test_train_can_read_what_was_fetched(settings: FetchSettings) -> None:
+def test_a_walk_finds_what_was_fetched_with_label_and_patient(settings: FetchSettings) -> None:
     fetch(settings)
+    walk = Walk([str(settings.dest / "cell_images")])
 
-    found = labelled_cells(settings.dest / "cell_images")
+    found = [image.path for image in walk]
 
-    assert len(found.cells) == len(IMAGES)
-    assert found.notes == []
-    assert len({cell.patient for cell in found.cells}) == 8
+    assert (len(found), walk.skipped, walk.notes) == (len(IMAGES), 0, [])
+    assert {class_of_path(path) for path in found} == set(CLASSES)
+    assert len({patient_of_path(path) for path in found}) == 8
 
 
 def test_a_whole_folder_is_left_alone(settings: FetchSettings, server: Manners) -> None:
