@@ -10,11 +10,15 @@ from malscan.labels import class_of_folder, patient_of_path
 from malscan.settings import DataSettings
 from malscan.walk import CellImage
 
+_HOW_TO_MAP = (
+    "Give a table with the columns path and patient, or an official mapping of the NIH/NLM archive."
+)
+
 PatientRule = Callable[[str], str | None]
 """From the path of an image below the data folder to its patient; None where it is unknown."""
 
 _SLIDE_ID = re.compile(r"C\d+")
-_QUOTED = re.compile(r"'([^']+)'")
+_MAPPING_ROW = re.compile(r"([^,]+),\[((?:'[^']+'(?:, )?)*)\],*")
 
 
 def patient_rule(settings: DataSettings) -> PatientRule:
@@ -31,6 +35,32 @@ def patient_rule(settings: DataSettings) -> PatientRule:
     if settings.patient_folders:
         return _patient_of_folder
     return patient_of_path
+
+
+def parse_mapping(text: str) -> dict[str, str]:
+    """Slide id by image name, from a published mapping file.
+
+    The files have no header; a row is a slide id, a list of names as Python prints it, and
+    commas that pad it.
+
+    >>> parse_mapping("C1_thinF,['C1_thinF_IMG_1_cell_1.png', 'C1_thinF_IMG_1_cell_2.png'],,,")
+    {'C1_thinF_IMG_1_cell_1.png': 'C1_thinF', 'C1_thinF_IMG_1_cell_2.png': 'C1_thinF'}
+
+    Raises:
+        MalscanError: the text is no such file, or names an image twice.
+    """
+    slides: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip(", \t"):
+            continue
+        row = _MAPPING_ROW.fullmatch(line.strip())
+        if row is None:
+            raise MalscanError(f"the mapping file is not as published: line {number} is no list")
+        for name in re.findall(r"'([^']+)'", row[2]):
+            if name in slides:
+                raise MalscanError(f"the mapping file names {name} twice")
+            slides[name] = row[1]
+    return slides
 
 
 def with_known_patient(cells: Iterable[CellImage]) -> list[CellImage]:
@@ -98,26 +128,28 @@ def _read_maps(paths: Iterable[Path]) -> dict[str, str]:
 
 def _read_map(path: Path) -> list[tuple[str, str]]:
     """Pairs of file name and patient, from a table with a header or an official mapping."""
-    lines = _read_text(path, "patient map").splitlines()
+    text = _read_text(path, "patient map")
+    lines = text.splitlines()
     if lines and {"path", "patient"} <= set(lines[0].split(",")):
         rows = csv.DictReader(lines)
         found = [(row["path"].rsplit("/", 1)[-1], row["patient"] or "") for row in rows]
     else:
-        found = [
-            (name, _patient_of_slide(line)) for line in lines for name in _QUOTED.findall(line)
-        ]
+        found = _read_official(path, text)
     pairs = [(name, patient) for name, patient in found if patient]
     if not pairs:
-        raise MalscanError(
-            f"the patient map {path} names no patient. Give a table with the columns path and "
-            "patient, or an official mapping of the NIH/NLM archive."
-        )
+        raise MalscanError(f"the patient map {path} names no patient. {_HOW_TO_MAP}")
     return pairs
 
 
-def _patient_of_slide(line: str) -> str:
-    """Patient of a line of the official mapping, which begins with the slide id."""
-    slide = line.partition(",")[0].strip().strip('"')
+def _read_official(path: Path, text: str) -> list[tuple[str, str]]:
+    try:
+        slides = parse_mapping(text)
+    except MalscanError as error:
+        raise MalscanError(f"cannot use the patient map {path}: {error}. {_HOW_TO_MAP}") from None
+    return [(name, _patient_of_slide(slide)) for name, slide in slides.items()]
+
+
+def _patient_of_slide(slide: str) -> str:
     found = _SLIDE_ID.match(slide)
     return found[0] if found else slide
 

@@ -18,8 +18,11 @@ from malscan.report.names import SUFFIXES
     "args",
     [
         ["--help"],
+        ["fetch", "--help"],
         ["scan", "--help"],
         ["train", "--help"],
+        ["fetch", "d", "--sha256", "1"],
+        ["fetch", "--check", "nowhere"],
         ["scan", "--treshold", "1"],
         ["scan", "nowhere", "--out", "r.csv"],
         ["scan", ".", "--out", "r.xls"],

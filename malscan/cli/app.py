@@ -6,6 +6,7 @@ import typer
 
 from malscan import __version__
 from malscan.cli.evaluate import evaluate
+from malscan.cli.fetch import fetch
 from malscan.cli.guard import guarded
 from malscan.cli.scan import scan
 from malscan.cli.train import train
@@ -20,6 +21,7 @@ app = typer.Typer(
         "smears. For research use only, not for diagnosis."
     ),
 )
+app.command()(fetch)
 app.command()(train)
 app.command()(evaluate)
 app.command()(scan)

@@ -11,6 +11,7 @@ import typer
 from malscan.cli import data_options as shared
 from malscan.cli.guard import guarded
 from malscan.evaluation.settings import EvaluateSettings, GateOn, Gates
+from malscan.place import default_cells
 from malscan.quiet import native_output_hidden
 from malscan.settings import DEFAULT_BATCH_SIZE, DataSettings
 from malscan.stopping import StopRequests
@@ -26,7 +27,7 @@ def _gate(name: str) -> typer.models.OptionInfo:
 
 
 def evaluate(
-    data: shared.Data,
+    data: shared.Data = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Folder for figures, tables, pictures, report.html."),
@@ -104,7 +105,7 @@ def evaluate(
     with guarded(verbose=verbose):
         settings = EvaluateSettings(
             data=DataSettings(
-                data=data,
+                data=data or default_cells(),
                 positive=positive,
                 patient_maps=tuple(patient_map or ()),
                 patient_pattern=patient_pattern,

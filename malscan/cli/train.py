@@ -13,6 +13,7 @@ from malscan.cli import data_options as shared
 from malscan.cli import train_options as options
 from malscan.cli.guard import guarded
 from malscan.errors import UsageError
+from malscan.place import default_cells
 from malscan.quiet import native_output_hidden
 from malscan.settings import DataSettings, Precision
 from malscan.stopping import StopRequests
@@ -29,7 +30,8 @@ _SPLIT = SplitSettings()
 
 
 def train(
-    data: shared.Data,
+    data: shared.Data = None,
+    *,
     out: options.Out,
     force: options.Force = False,
     name: options.Name = None,
@@ -86,7 +88,7 @@ def train(
         chosen = _preset(preset, start_from)
         settings = TrainSettings(
             data=DataSettings(
-                data=data,
+                data=data or default_cells(),
                 positive=positive,
                 patient_maps=tuple(patient_map or ()),
                 patient_pattern=patient_pattern,
