@@ -13,7 +13,7 @@ from malscan.atomic import publish_folder, write_atomically
 from malscan.dataset import LabelledCells
 from malscan.errors import ExitCode, MalscanError
 from malscan.metrics import Figure
-from malscan.model import METADATA, find_model
+from malscan.model import METADATA, find_model, load_model
 from malscan.patients import patients_of, read_patient_list, with_known_patient
 from malscan.split import Split, split_into_folds
 from malscan.train import TrainListener, read_labelled
@@ -23,6 +23,8 @@ from malscan.training.settings import TrainSettings
 from malscan.training.workplace import FOLDS_RECORD, workplace
 
 FOLDS_SCHEMA = "malscan.folds/1"
+STARTED = "started.json"
+"""Record of what the folds of an unfinished run belong to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,10 @@ def cross_validate(
             fold_state = state / f"fold-{number}"
             fold_state.mkdir(exist_ok=True)
             name = f"{settings.name or settings.out.name}-fold-{number}"
-            fold_settings = replace(settings, out=out, name=name)
+            events = settings.tensorboard and settings.tensorboard / f"fold-{number}"
+            fold_settings = replace(settings, out=out, name=name, tensorboard=events)
             train_split(fold_settings, labelled, split, fold_state, listener)
+            shutil.rmtree(fold_state, ignore_errors=True)
         return _gather(settings, done, len(splits))
 
 
@@ -110,12 +114,16 @@ def _start_or_go_on(
         "validation_share": settings.split.validation_share,
         "left_out": sorted(read_patient_list(chosen)) if chosen else [],
         "network": str(settings.network),
-        "started_from": None if source is None else (source / METADATA).read_text("utf-8"),
+        "started_from": None if source is None else load_model(source).sha256,
         "recipe": asdict(settings.recipe),
         "precision": str(settings.machine.precision),
         "versions": versions(),
+        "deterministic": settings.machine.deterministic,
+        "threshold_for": None if settings.threshold_for is None else str(settings.threshold_for),
+        "patients": [cell.patient for cell in labelled.cells],
+        "any_size": settings.data.any_size,
     }
-    record = done / "started.json"
+    record = done / STARTED
     try:
         if json.loads(record.read_text("utf-8")) == wanted:
             return
@@ -156,11 +164,11 @@ def _gather(settings: TrainSettings, done: Path, folds: int) -> FoldsResult:
     try:
         _table(figures, spread).to_csv(done / "folds.csv", float_format="%.6f")
         text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-        (done / FOLDS_RECORD).write_text(text, encoding="utf-8")
-        (done / "started.json").unlink()
+        (done / FOLDS_RECORD).write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise MalscanError(f"cannot write {settings.out}: {error.strerror}") from None
     publish_folder(done, settings.out)
+    (settings.out / STARTED).unlink(missing_ok=True)
     failed = any(model["left_out"]["unreadable"] for model in models)
     code = ExitCode.SOME_UNREADABLE if failed else ExitCode.OK
     return FoldsResult(settings.out, figures, spread, code)

@@ -183,7 +183,7 @@ def save_model(
         whole["seen_patients"] = seen.names
         whole["seen_sha256"] = _write_arrays(folder / SEEN, arrays)
     text = json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
-    (folder / METADATA).write_text(text, encoding="utf-8")
+    (folder / METADATA).write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _read_metadata(folder: Path) -> tuple[dict[str, Any], str]:

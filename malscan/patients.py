@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -28,11 +29,13 @@ def patient_rule(settings: DataSettings) -> PatientRule:
         MalscanError: a patient map cannot be read.
     """
     if settings.patient_maps:
-        known = _read_maps(settings.patient_maps)
-        return lambda path: known.get(path.rsplit("/", 1)[-1])
+        return _read_maps(settings.patient_maps)
     if settings.patient_pattern is not None:
         return _rule_of_pattern(re.compile(settings.patient_pattern))
     if settings.patient_folders:
+        if settings.positive is not None and settings.data.is_dir():
+            # There the outermost folders are the classes, whatever they are called.
+            return lambda path: _patient_of_folder(path.partition("/")[2])
         return _patient_of_folder
     return patient_of_path
 
@@ -115,27 +118,38 @@ def _patient_of_folder(path: str) -> str | None:
     return next((part for part in path.split("/")[:-1] if not class_of_folder(part)), None)
 
 
-def _read_maps(paths: Iterable[Path]) -> dict[str, str]:
-    known: dict[str, str] = {}
+def _read_maps(paths: Iterable[Path]) -> PatientRule:
+    """The rule of some tables: by the path as it stands there, else by the name of the file."""
+    by_path: dict[str, str] = {}
+    of_name: dict[str, set[str]] = defaultdict(set)
     for path in paths:
-        for name, patient in _read_map(path):
-            if known.setdefault(name, patient) != patient:
+        for listed, patient in _read_map(path):
+            if by_path.setdefault(listed, patient) != patient:
                 raise MalscanError(
-                    f"{path}: {name} is of patient {patient} here and of {known[name]} elsewhere"
+                    f"{path}: {listed} is of patient {patient} here and of {by_path[listed]} "
+                    "elsewhere"
                 )
-    return known
+            of_name[listed.rsplit("/", 1)[-1]].add(patient)
+
+    def rule(path: str) -> str | None:
+        if found := by_path.get(path):
+            return found
+        patients = of_name.get(path.rsplit("/", 1)[-1], set())
+        return next(iter(patients)) if len(patients) == 1 else None
+
+    return rule
 
 
 def _read_map(path: Path) -> list[tuple[str, str]]:
-    """Pairs of file name and patient, from a table with a header or an official mapping."""
+    """Pairs of path or name and patient, from a table with a header or an official mapping."""
     text = _read_text(path, "patient map")
     lines = text.splitlines()
     if lines and {"path", "patient"} <= set(lines[0].split(",")):
         rows = csv.DictReader(lines)
-        found = [(row["path"].rsplit("/", 1)[-1], row["patient"] or "") for row in rows]
+        found = [(row["path"] or "", row["patient"] or "") for row in rows]
     else:
         found = _read_official(path, text)
-    pairs = [(name, patient) for name, patient in found if patient]
+    pairs = [(name, patient) for name, patient in found if name and patient]
     if not pairs:
         raise MalscanError(f"the patient map {path} names no patient. {_HOW_TO_MAP}")
     return pairs

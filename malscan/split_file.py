@@ -1,5 +1,6 @@
 """`split.csv`: which cell is in which part, to be read by people and given again."""
 
+import csv
 from pathlib import Path
 
 import pandas as pd
@@ -26,8 +27,12 @@ def write_split(path: Path, split: Split, labelled: LabelledCells) -> None:
         for cell in labelled.cells
         if cell.path in part_of
     ]
+    # Pandas would not quote a carriage return of its own accord.
+    odd = any("\r" in row[0] for row in rows)
     # As bytes, since a name may hold bytes that are not UTF-8.
-    text = pd.DataFrame(rows, columns=list(_COLUMNS)).to_csv(index=False, lineterminator="\n")
+    text = pd.DataFrame(rows, columns=list(_COLUMNS)).to_csv(
+        index=False, lineterminator="\n", quoting=csv.QUOTE_ALL if odd else csv.QUOTE_MINIMAL
+    )
     path.write_bytes(text.encode(errors="surrogateescape"))
 
 
@@ -86,6 +91,8 @@ def _read_rows(path: Path) -> dict[str, tuple[str, str]]:
         raise MalscanError(f"{path} is no split: it has no column {', '.join(sorted(missing))}")
     if odd := sorted(set(table["part"]) - {"train", "validation", "test"}):
         raise MalscanError(f"{path}: unknown part {odd[0]!r}. Write train, validation or test.")
+    if len(again := table["path"][table["path"].duplicated()]):
+        raise MalscanError(f"{path}: {again.iloc[0]} stands there twice")
     return {
         name: (label, part)
         for name, label, part in zip(table["path"], table["label"], table["part"], strict=True)

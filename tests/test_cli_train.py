@@ -3,7 +3,8 @@
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from tensorflow.python.framework import config as tensorflow_config
 
 from malscan.cli import main
 from malscan.model import load_model, load_seen_images
+from malscan.networks import COMPACT_PREPROCESSING, NETWORKS, Network
 from malscan.predictor import rebuild
+from malscan.training.one_model import train_split
 
-QUICK = ("--epochs", "1", "--test-share", "0.25", "--validation-share", "0.25")
+QUICK = ("--epochs", "1", "--augment", "none", "--test-share", "0.25", "--validation-share", "0.25")
 FILES = [
     "MODEL_CARD.md",
     "error_rates.safetensors",
@@ -82,6 +85,22 @@ def copied(cells: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that is built fast in place of `compact`, for what is not about networks."""
+
+    def build() -> keras.Model:
+        image = keras.Input((64, 64, 3), name="pixels")
+        x = keras.layers.Conv2D(4, 8, strides=8, activation="relu", name="stem")(image)
+        x = keras.layers.GlobalAveragePooling2D(name="mean")(x)
+        x = keras.layers.Dropout(0.2, name="dropout")(x)
+        out = keras.layers.Dense(2, activation="softmax", name="probabilities")(x)
+        return keras.Model(image, out, name="compact")
+
+    fast = Network("compact", COMPACT_PREPROCESSING, build, build, wide=False)
+    monkeypatch.setitem(NETWORKS, "compact", fast)
+
+
+@pytest.fixture
 def determinism() -> Iterator[None]:
     """Leaves TensorFlow as it was before a training with --deterministic."""
     yield
@@ -132,7 +151,7 @@ class TestModelFolder:
         assert (metadata["threshold"], metadata["measured_on"]) == (0.5, "test")
         assert (metadata["epochs_run"], metadata["data"]["images"]) == (2, 48)
         history = pd.read_csv(trained / "history.csv")
-        best = history.loc[history["validation_loss"].idxmin(), "epoch"]
+        best = history["epoch"][history["validation_loss"].argmin()]
         assert metadata["kept_epoch"] == best
         assert str(cells) in metadata["command"]
         assert set(metadata["versions"]) == {"malscan", "tensorflow", "keras"}
@@ -179,6 +198,7 @@ class TestModelFolder:
         model = json.loads((tmp_path / "r.json").read_text())["model"]
         assert (model["name"], model["sha256"]) == ("first", load_model(trained).sha256)
 
+    @pytest.mark.usefixtures("tiny")
     def test_names_that_are_no_utf_8_do_not_spoil_it(
         self, cli: Cli, cells: Path, tmp_path: Path
     ) -> None:
@@ -245,6 +265,7 @@ class TestNotebook:
         assert left_in(tmp_path) == ["m.h5"]
 
 
+@pytest.mark.usefixtures("tiny")
 class TestSplits:
     @pytest.fixture
     def anonymous(self, cells: Path, tmp_path: Path) -> Path:
@@ -278,6 +299,7 @@ class TestSplits:
         assert "| train | unknown |" in card
         assert "single cells, since patients are not known" in card
 
+    @pytest.mark.slow
     def test_patients_are_found_by_folder(self, cli: Cli, cells: Path, tmp_path: Path) -> None:
         for path in cells.rglob("*.png"):
             folder = tmp_path / "data" / path.name.split("P")[0].split("thin")[0] / path.parent.name
@@ -300,7 +322,7 @@ class TestSplits:
         again = ("--epochs", "1", "--seed", "5", "--split-file", file)
 
         result = cli("train", copied, "--out", tmp_path / "m", *again)
-        next(copied.rglob("*.png")).rename(copied / "Uninfected" / "renamed.png")
+        next(copied.rglob("*.png")).rename(copied / "Uninfected" / "C1_IMG_renamed.png")
         refused = cli("train", copied, "--out", tmp_path / "n", *again)
 
         assert result.code == 0, result.err
@@ -310,6 +332,7 @@ class TestSplits:
         assert "does not match the data: 1 images are not in it" in refused.err
         assert left_in(tmp_path) == ["cells", "m"]
 
+    @pytest.mark.slow
     def test_named_test_patients_are_the_test_part(
         self, cli: Cli, cells: Path, tmp_path: Path
     ) -> None:
@@ -334,32 +357,32 @@ class TestSplits:
         assert "too few patients" in result.err
 
 
+@pytest.mark.usefixtures("tiny")
 class TestFolds:
+    @pytest.mark.slow
     def test_each_patient_is_tested_once_and_a_killed_run_keeps_finished_folds(
         self, cli: Cli, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         out = tmp_path / "cv"
         args = ("train", cells, "--out", out, "--folds", "2", "--epochs", "2")
-        from malscan import cross_validate
-
-        once = cross_validate.train_split
+        once: Callable[..., Any] = train_split
 
         def dies_after_its_first_epoch(*given: Any) -> Any:
             """Fold 2: what a kill in its second epoch leaves behind."""
             if given[0].out.name == "fold-2":
-                from dataclasses import replace
 
                 def die(epoch: object) -> None:
                     raise KeyboardInterrupt
 
-                return once(*given[:-1], replace(given[-1], on_epoch=die))
+                *others, listener = given
+                return once(*others, replace(listener, on_epoch=die))
             return once(*given)
 
-        monkeypatch.setattr(cross_validate, "train_split", dies_after_its_first_epoch)
+        monkeypatch.setattr("malscan.cross_validate.train_split", dies_after_its_first_epoch)
         killed = cli(*args)
         kept = tmp_path / ".cv.malscan/folds/fold-1/model.json"
         first = kept.read_bytes()
-        monkeypatch.setattr(cross_validate, "train_split", once)
+        monkeypatch.setattr("malscan.cross_validate.train_split", once)
         resumed = cli(*args)
 
         assert killed.code == 130
@@ -396,12 +419,11 @@ class TestFolds:
         assert "patients" in result.err
         assert left_in(tmp_path) == []
 
+    @pytest.mark.slow
     def test_finished_folds_of_another_threshold_goal_are_not_kept(
         self, cli: Cli, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from malscan import cross_validate
-
-        once = cross_validate.train_split
+        once: Callable[..., Any] = train_split
 
         def dies_in_fold_2(*given: Any) -> Any:
             if given[0].out.name == "fold-2":
@@ -409,9 +431,9 @@ class TestFolds:
             return once(*given)
 
         args = ("train", cells, "--out", tmp_path / "cv", "--folds", "2", "--epochs", "1")
-        monkeypatch.setattr(cross_validate, "train_split", dies_in_fold_2)
+        monkeypatch.setattr("malscan.cross_validate.train_split", dies_in_fold_2)
         cli(*args)
-        monkeypatch.setattr(cross_validate, "train_split", once)
+        monkeypatch.setattr("malscan.cross_validate.train_split", once)
         result = cli(*args, "--threshold-for", "sensitivity=0.3")
 
         assert result.code == 0, result.err
@@ -467,6 +489,7 @@ class TestStartingFromAModel:
         assert "no such model" in result.err
 
 
+@pytest.mark.usefixtures("tiny")
 class TestThreshold:
     def test_it_is_chosen_on_validation_for_a_goal(
         self, cli: Cli, cells: Path, tmp_path: Path
@@ -490,6 +513,7 @@ class TestThreshold:
         assert "--threshold-for 'auc=0.9' is not understood" in result.err
 
 
+@pytest.mark.usefixtures("tiny")
 class TestBadData:
     def test_unreadable_images_are_left_out_named_and_exit_3(
         self, cli: Cli, copied: Path, tmp_path: Path
@@ -504,6 +528,7 @@ class TestBadData:
         assert metadata_of(tmp_path / "m")["left_out"]["unreadable"] == 1
         assert "1 images could not be read" in card_of(tmp_path / "m")
 
+    @pytest.mark.slow
     def test_too_many_unreadable_images_stop_the_training_unless_allowed(
         self, cli: Cli, copied: Path, tmp_path: Path
     ) -> None:
@@ -564,6 +589,7 @@ class TestBadData:
         assert result.code == 1
         assert "no uninfected cells" in result.err
 
+    @pytest.mark.slow
     def test_what_is_left_out_of_the_training_is_told(
         self, cli: Cli, cells: Path, tmp_path: Path
     ) -> None:
@@ -626,6 +652,7 @@ class TestBadData:
         assert left_in(tmp_path) == [".m.malscan", "cells"]
 
 
+@pytest.mark.usefixtures("tiny")
 def test_a_loss_that_is_no_number_is_told(cli: Cli, cells: Path, tmp_path: Path) -> None:
     rate = ("--learning-rate", "1e30", "--epochs", "3")
     result = cli("train", cells, "--out", tmp_path / "m", *QUICK, *rate)
@@ -636,7 +663,9 @@ def test_a_loss_that_is_no_number_is_told(cli: Cli, cells: Path, tmp_path: Path)
     assert not (tmp_path / "m").exists()
 
 
+@pytest.mark.usefixtures("tiny")
 class TestOutput:
+    @pytest.mark.slow
     def test_an_existing_model_is_kept_unless_forced(
         self, cli: Cli, trained: Path, cells: Path, tmp_path: Path
     ) -> None:
@@ -707,6 +736,7 @@ class TestOutput:
         assert "Going on after epoch 1 of 1" in resumed.err
         assert left_in(tmp_path) == ["m", "m.h5"]
 
+    @pytest.mark.slow
     def test_quiet_says_nothing_and_the_epochs_are_told_otherwise(
         self, cli: Cli, cells: Path, tmp_path: Path
     ) -> None:
@@ -715,7 +745,7 @@ class TestOutput:
 
         assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
         assert told.out == ""
-        for text in ("epoch 1: loss ", "stage3_b", "sensitivity", "Research use only"):
+        for text in ("epoch 1: loss ", "probabilities", "sensitivity", "Research use only"):
             assert text in told.err
 
     def test_tensorboard_gets_events_of_both_parts(
@@ -727,6 +757,7 @@ class TestOutput:
             assert next((tmp_path / "events" / part).iterdir()).stat().st_size > 100
 
 
+@pytest.mark.slow
 def test_same_seed_same_weights_whatever_the_cache_and_another_seed_others(
     cli: Cli, cells: Path, trained: Path, tmp_path: Path, determinism: None
 ) -> None:

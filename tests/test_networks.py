@@ -3,10 +3,11 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 from numpy.typing import NDArray
 
-from malscan.networks import NETWORKS, baseline, compact, fold
+from malscan.networks import NETWORKS, FusedBatchNormalization, baseline, compact, fold
 from malscan.preprocess import Kernel
 
 
@@ -103,3 +104,36 @@ def test_a_folded_compact_network_is_free_of_batch_normalisation() -> None:
     assert normalisations(trained) > 0
     assert normalisations(folded) == 0
     assert folded.count_params() < trained.count_params()
+
+
+class TestFusedBatchNormalization:
+    def both(self, rng: np.random.Generator) -> list[layers.BatchNormalization]:
+        """The fused layer and Keras' own, with the same random weights."""
+        made = [kind(momentum=0.9) for kind in (FusedBatchNormalization, layers.BatchNormalization)]
+        weights = [rng.uniform(0.5, 2.0, 5).astype(np.float32) for _ in range(4)]
+        for layer in made:
+            layer.build((None, 7, 7, 5))
+            layer.set_weights(weights)
+        return made
+
+    def test_it_trains_as_keras_layer_does(self, rng: np.random.Generator) -> None:
+        images = tf.constant(rng.normal(1, 2, (64, 7, 7, 5)).astype(np.float32))
+        pull = tf.constant(rng.normal(0, 1, (64, 7, 7, 5)).astype(np.float32))
+        found = []
+        for layer in self.both(rng):
+            with tf.GradientTape() as tape:
+                tape.watch(images)
+                out = layer(images, training=True)
+                loss = tf.reduce_sum(out * pull + out**3)
+            wanted = [images, *(weight.value for weight in layer.trainable_variables)]
+            gradients = tape.gradient(loss, wanted)
+            moving = [weight.numpy() for weight in layer.non_trainable_variables]
+            found.append([out.numpy(), *(g.numpy() for g in gradients), *moving])
+        for fused, keras_own in zip(*found, strict=True):
+            scale = np.abs(keras_own).max()
+            np.testing.assert_allclose(fused, keras_own, rtol=1e-3, atol=1e-4 * scale)
+
+    def test_it_infers_exactly_as_keras_layer_does(self, rng: np.random.Generator) -> None:
+        images = rng.normal(1, 2, (4, 7, 7, 5)).astype(np.float32)
+        fused, keras_own = (layer(images, training=False).numpy() for layer in self.both(rng))
+        np.testing.assert_array_equal(fused, keras_own)

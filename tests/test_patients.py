@@ -30,7 +30,7 @@ class TestNames:
 
 
 class TestMaps:
-    OFFICIAL = "C9P1ThinF,\"['C9P1ThinF_IMG_1.png', 'x 2.png']\",,,\nC9ThinF,['c.png'],,\n"
+    OFFICIAL = "C9P1ThinF,['C9P1ThinF_IMG_1.png', 'x 2.png'],,,\nC9ThinF,['c.png'],,\n"
 
     def test_an_official_mapping_gives_the_c_number_of_the_slide(self, tmp_path: Path) -> None:
         rule = patient_rule(self.settings(tmp_path, self.OFFICIAL))
@@ -55,12 +55,14 @@ class TestMaps:
         ):
             patient_rule(settings)
 
-    @pytest.mark.parametrize(
-        "content", ["", "path,patient\n", "path,patient\n1.png,\n", "a,b\nc,d"]
-    )
+    @pytest.mark.parametrize("content", ["", "path,patient\n", "path,patient\n1.png,\n"])
     def test_a_map_that_names_nobody_is_an_error(self, content: str, tmp_path: Path) -> None:
         with pytest.raises(MalscanError, match=r"map0\.csv names no patient"):
             patient_rule(self.settings(tmp_path, content))
+
+    def test_a_map_of_another_kind_is_an_error(self, tmp_path: Path) -> None:
+        with pytest.raises(MalscanError, match=r"map0\.csv: .*columns path and patient"):
+            patient_rule(self.settings(tmp_path, "file,person\n1.png,7\n"))
 
     def test_a_short_row_names_nobody(self, tmp_path: Path) -> None:
         rule = patient_rule(self.settings(tmp_path, "patient,path\nC1\nC2,2.png\n"))

@@ -1,5 +1,7 @@
 """Tests of the way from files to batches: nothing is lost, nothing is out of order."""
 
+import csv
+import hashlib
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -8,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import SHARED
 from draw_cells import draw_cell
 from numpy.typing import NDArray
 from PIL import Image
@@ -421,3 +424,49 @@ def test_batches_may_be_left_early_and_started_again() -> None:
     assert [item.image for item in next(source).items] == images[:2]
     del source
     check_account(images, load(images), 4)
+
+
+class TestPixelHashes:
+    def hashes(self, paths: list[Path]) -> list[int | None]:
+        found = batches(
+            [CellImage(str(path), "s") for path in paths],
+            PREPROCESSING,
+            batch_size=3,
+            hashed=True,
+        )
+        return [item.pixel_hash for batch in found for item in batch.items]
+
+    def test_they_are_the_first_64_bits_of_the_sha256_of_the_rgb_bytes(
+        self, tmp_path: Path, rng: np.random.Generator
+    ) -> None:
+        drawn = [draw_cell(rng, True, size=30) for _ in range(4)]
+        expected = [
+            int.from_bytes(hashlib.sha256(image.convert("RGB").tobytes()).digest()[:8], "big")
+            for image in drawn
+        ]
+        for suffix in ("png", "webp", "bmp"):
+            paths = [tmp_path / f"{i}.{suffix}" for i in range(4)]
+            for image, path in zip(drawn, paths, strict=True):
+                image.save(path, lossless=True)
+            assert self.hashes(paths) == expected, suffix
+        assert len(set(expected)) == 4
+
+    def test_what_cannot_be_read_has_none_and_shifts_no_other(
+        self, tmp_path: Path, cell_png: Path
+    ) -> None:
+        (tmp_path / "empty.png").touch()
+        found = self.hashes([cell_png, tmp_path / "empty.png", cell_png])
+        assert found[1] is None
+        assert found[0] == found[2] is not None
+
+    def test_nobody_who_does_not_ask_gets_them(self, cell_png: Path) -> None:
+        image = CellImage(str(cell_png), "s")
+        (batch,) = batches([image], PREPROCESSING, batch_size=1)
+        assert batch.items[0].pixel_hash is None
+
+    @pytest.mark.real_data
+    def test_they_are_those_of_the_manifest(self, real_test_cells: Path) -> None:
+        with (SHARED / "manifest.tsv").open(newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))[:200]
+        paths = [real_test_cells / row["label"] / row["name"] for row in rows]
+        assert self.hashes(paths) == [int(row["pixels_sha256_16"], 16) for row in rows]

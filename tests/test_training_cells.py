@@ -14,7 +14,6 @@ from malscan.errors import MalscanError
 from malscan.networks import COMPACT_PREPROCESSING
 from malscan.preprocess import Kernel, Preprocessing
 from malscan.settings import DataSettings
-from malscan.training import cells as cells_module
 from malscan.training.cells import Cells, StoredPixels, StreamedPixels, cache_for, load_cells
 from malscan.training.settings import Cache
 from malscan.walk import CellImage
@@ -75,9 +74,9 @@ def test_what_cannot_be_read_is_listed_and_left_out(
     assert cells.positive.tolist() == [image.label == "parasitized" for image in cells.images]
 
 
-def test_cells_of_unknown_patients_stand_for_themselves(images: list[CellImage]) -> None:
+def test_an_unknown_patient_is_written_as_none(images: list[CellImage]) -> None:
     known, unknown = images[0], CellImage(images[2].path, "s", None, "parasitized", None)
-    assert load_cells([known, unknown], SMALL).patients == [known.patient, unknown.path]
+    assert load_cells([known, unknown], SMALL).patients == [known.patient, "None"]
 
 
 def test_progress_counts_every_image(images: list[CellImage]) -> None:
@@ -135,7 +134,7 @@ def test_cells_go_to_memory_only_if_they_take_a_quarter_of_it_at_most(
 ) -> None:
     each = COMPACT_PREPROCESSING.size**2 * 3
     pages = {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": 100 * each * 4}
-    monkeypatch.setattr(cells_module.os, "sysconf", pages.__getitem__)
+    monkeypatch.setattr("os.sysconf", pages.__getitem__)
     assert cache_for(100, COMPACT_PREPROCESSING, Cache.AUTO) is Cache.MEMORY
     assert cache_for(101, COMPACT_PREPROCESSING, Cache.AUTO) is Cache.NONE
     assert cache_for(101, COMPACT_PREPROCESSING, Cache.MEMORY) is Cache.MEMORY

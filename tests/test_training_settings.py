@@ -27,7 +27,7 @@ from malscan.training.settings import Machine, SplitSettings, ThresholdGoal, Tra
         ("seed", 2**32),
     ],
 )
-def test_a_number_out_of_its_range_is_wrong_usage(field: str, value: float) -> None:
+def test_a_number_out_of_its_range_is_wrong_usage(field: str, value: Any) -> None:
     with pytest.raises(UsageError, match=f"--{field.replace('_', '-')} .* is not between"):
         replace(Recipe(), **{field: value})
 

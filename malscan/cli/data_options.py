@@ -19,7 +19,7 @@ def file_option(option_help: str, panel: str, metavar: str = "FILE") -> typer.mo
 Data = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[DATA]",
+        metavar="DATA",
         exists=True,
         help="Folder with two class folders, or a table (CSV): path,label[,patient].",
         show_default="what 'malscan fetch' brought",

@@ -96,5 +96,7 @@ def _variables(network: keras.Model) -> dict[str, keras.Variable]:
     """Weights, states of random generators and of the optimizer; metrics start anew."""
     network.optimizer.build(network.trainable_variables)
     metrics = {variable.path for variable in network.metrics_variables}
-    found = {f"network/{v.path}": v for v in network.variables if v.path not in metrics}
-    return found | {f"optimizer/{v.path}": v for v in network.optimizer.variables}
+    kept = [variable for variable in network.variables if variable.path not in metrics]
+    # By number: Keras counts up the names of optimizers and seeds within a process.
+    found = {f"network/{i:04}": variable for i, variable in enumerate(kept)}
+    return found | {f"optimizer/{i:04}": v for i, v in enumerate(network.optimizer.variables)}

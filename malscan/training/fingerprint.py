@@ -33,6 +33,7 @@ def fingerprint(
         "started_from": source.sha256 if source else None,
         "recipe": asdict(settings.recipe),
         "precision": policy,
+        "any_size": settings.data.any_size,
         "deterministic": settings.machine.deterministic,
         "versions": versions(),
     }

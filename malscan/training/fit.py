@@ -1,6 +1,7 @@
 """The training loop: cells in, the weights of the chosen epoch out."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,10 +86,10 @@ def fit(
     while len(history) < recipe.epochs and not _out_of_patience(history, recipe.patience):
         number = len(history) + 1
         fed = feed.epoch(number)
-        trained = network.fit(fed, shuffle=False, verbose=0, callbacks=[told]).history
-        feed.check()
-        loss, accuracy = network.evaluate(held_out.epoch(number), verbose=0)
-        held_out.check()
+        with feed.faults_told():
+            trained = network.fit(fed, shuffle=False, verbose=0, callbacks=[told]).history
+        with held_out.faults_told():
+            loss, accuracy = network.evaluate(held_out.epoch(number), verbose=0)
         epoch = Epoch(number, trained["loss"][0], trained["accuracy"][0], loss, accuracy)
         if not np.isfinite([epoch.loss, epoch.validation_loss]).all():
             raise MalscanError(
@@ -179,8 +180,14 @@ class _Feed:
         known = given.apply(tf.data.experimental.assert_cardinality(steps))
         return known.map(prepare, num_parallel_calls=1).prefetch(2)
 
-    def check(self) -> None:
-        """Raise what went wrong while batches were made; TensorFlow would bury it."""
+    @contextmanager
+    def faults_told(self) -> Iterator[None]:
+        """Raise what goes wrong while batches are made; TensorFlow would bury it."""
+        try:
+            yield
+        except tf.errors.OpError:
+            if self._fault is None:
+                raise
         if self._fault is not None:
             raise self._fault
 

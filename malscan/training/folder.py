@@ -23,6 +23,7 @@ from malscan.split_file import write_split
 from malscan.training.card import model_card
 from malscan.training.cells import Cells, Pixels
 from malscan.training.checkpoint import Epoch
+from malscan.training.keras_file import write_h5
 from malscan.training.parts import Parts
 from malscan.training.plots import SAMPLES, history_png, samples_png
 from malscan.training.recipe import SplitKind
@@ -102,7 +103,11 @@ def write_model(
         (folder / "history.png").write_bytes(history_png(findings.history, findings.kept))
         (folder / "samples.png").write_bytes(samples_png(_samples(model.parts.train)))
         write_split(folder / "split.csv", split, labelled)
-        (folder / CARD).write_text(model_card(metadata), encoding="utf-8")
+        if settings.save_h5 is not None:
+            write_h5(settings.save_h5, model.trained, settings.recipe)
+        (folder / CARD).write_text(
+            model_card(metadata), encoding="utf-8", errors="backslashreplace"
+        )
 
 
 def _samples(cells: Cells) -> dict[str, Pixels]:

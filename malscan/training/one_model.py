@@ -20,7 +20,6 @@ from malscan.training.checkpoint import Checkpoint, Epoch
 from malscan.training.fingerprint import fingerprint
 from malscan.training.fit import FitListener, best_epoch, class_weights, fit
 from malscan.training.folder import Findings, TrainedModel, write_model
-from malscan.training.keras_file import write_h5
 from malscan.training.listener import TrainListener
 from malscan.training.parts import Parts, load_parts
 from malscan.training.recipe import SplitKind
@@ -98,8 +97,6 @@ def train_split(
     with dtype_policy("float32"):
         trained = fold(built, network)
     findings = _measure(settings, trained, parts, preprocessing, history)
-    if settings.save_h5 is not None:
-        write_h5(settings.save_h5, trained, settings.recipe)
     seen = parts.seen()
     if start is not None and source is not None:
         seen = seen.with_those_of(source.name, load_seen_images(start, source))

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 
 from malscan.errors import UsageError
@@ -162,5 +163,9 @@ class TrainSettings:
             check_model_exists(self.start_from)
         if self.save_h5 is not None and self.save_h5.suffix.lower() not in (".h5", ".hdf5"):
             raise UsageError(f"--save-h5 {self.save_h5}: give a name that ends in .h5.")
+        if self.save_h5 is not None and self.save_h5.absolute().is_relative_to(self.out.absolute()):
+            raise UsageError(f"--save-h5 {self.save_h5} lies in the model folder: name another.")
+        if self.tensorboard is not None and find_spec("tensorboard") is None:
+            raise UsageError("--tensorboard needs TensorBoard: install malscan[tensorboard].")
         if self.split.folds and self.save_h5 is not None:
             raise UsageError("--save-h5 writes one model: it does not go with --folds.")
