@@ -6,8 +6,8 @@ import pytest
 from keras import layers
 from numpy.typing import NDArray
 
+from malscan.kernel import Kernel
 from malscan.networks import NETWORKS, baseline, compact, fold
-from malscan.preprocess import Kernel
 
 
 def pixels(rng: np.random.Generator, size: int) -> NDArray[np.float32]:

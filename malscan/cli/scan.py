@@ -12,8 +12,9 @@ import typer
 
 from malscan.cli.guard import guarded
 from malscan.errors import UsageError
+from malscan.kernel import Kernel
 from malscan.quiet import native_output_hidden
-from malscan.settings import DEFAULT_BATCH_SIZE, ScanSettings
+from malscan.settings import DEFAULT_BATCH_SIZE, ClassOrder, KerasFileSettings, ScanSettings
 from malscan.stopping import StopRequests
 from malscan.walk import read_list
 
@@ -64,9 +65,35 @@ def scan(
     model: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER",
-            help="Model made by 'malscan train'.",
+            metavar="MODEL",
+            help="Folder made by 'malscan train', or a .keras or .h5 file.",
             show_default="$MALSCAN_MODEL, else the embedded model",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    rescale: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            help="Keras file: factor from pixels to input.",
+            show_default="1/255",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    resize_kernel: Annotated[
+        Kernel | None,
+        typer.Option(
+            help="Keras file: how images are resized.",
+            show_default="pillow-nearest",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    class_order: Annotated[
+        ClassOrder | None,
+        typer.Option(
+            metavar="FIRST,SECOND",
+            help="Keras file: classes in output order; one output: the second.",
+            show_default="parasitized,uninfected",
             rich_help_panel=_MODEL,
         ),
     ] = None,
@@ -120,6 +147,7 @@ def scan(
                 outs=tuple(out or ()),
                 listed=listed,
                 model=model,
+                keras_file=KerasFileSettings(rescale, resize_kernel, class_order),
                 threshold=threshold,
                 batch_size=batch_size,
                 any_size=any_size,
