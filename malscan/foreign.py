@@ -10,24 +10,22 @@ import io
 import json
 import os
 import stat
+import subprocess
+import sys
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from malscan.errors import MalscanError
 from malscan.keras_plan import Plan, RefusedError, plan_of
 
-if TYPE_CHECKING:
-    import h5py
-
 SUFFIXES = (".keras", ".h5", ".hdf5")
 MAX_BYTES = 10**9
 MAX_CONFIG_BYTES = 16 * 2**20
-MAX_OBJECTS = 200_000
+HDF5_SECONDS = 60
+"""For what takes a second or two, unless the HDF5 library hangs."""
 
 _CONFIG = "config.json"
 _WEIGHTS = "model.weights.h5"
@@ -67,6 +65,8 @@ def read_keras_file(path: Path) -> KerasFile:
         whole = path.suffix.lower() != ".keras"
         config, weights = _whole_h5(content) if whole else _keras_zip(content)
         plan = plan_of(config)
+        if not whole:
+            _check_hdf5(weights, f"its {_WEIGHTS} is damaged")
     except RefusedError as error:
         raise MalscanError(f"cannot use {path} as a model: {error}") from None
     except RecursionError:
@@ -107,92 +107,49 @@ def _keras_zip(content: bytes) -> tuple[Any, bytes]:
                         f"its {member.filename} has {member.file_size:,} bytes unpacked, "
                         f"over the limit of {_MEMBERS[member.filename]:,}"
                     )
-            config, weights = archive.read(_CONFIG), archive.read(_WEIGHTS)
+            text, weights = archive.read(_CONFIG), archive.read(_WEIGHTS)
     except KeyError as error:
         raise RefusedError(f"it is no Keras model: {error.args[0]}") from None
     except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, ValueError, OSError):
         raise RefusedError("it is damaged, or no .keras file (which is a zip archive)") from None
     except (RuntimeError, NotImplementedError, zlib.error) as error:
         raise RefusedError(f"it cannot be unpacked: {error}") from None
-    with _opened(weights, f"its {_WEIGHTS} is damaged") as file:
-        _check_h5(file)
-    return _json(config), weights
+    return _json(text), weights
 
 
 def _whole_h5(content: bytes) -> tuple[Any, bytes]:
     """Config out of an `.h5` file, and the file."""
-    with _opened(content, "it is damaged, or no HDF5 file") as file:
-        _check_h5(file)
-        config = file.attrs.get("model_config")
-        if config is None:
-            weights = "layer_names" in file.attrs or "layers" in file or "model_weights" in file
-            raise RefusedError(
-                "it holds weights only. Save the whole model: model.save('model.h5')"
-                if weights
-                else "it is an HDF5 file, but no Keras model"
-            )
-        if not isinstance(config, str | bytes) or len(config) > MAX_CONFIG_BYTES:
-            raise RefusedError("its config is no text, or too long")
-        return _json(config), content
+    found = _check_hdf5(content, "it is damaged, or no HDF5 file")
+    if found["config"] is None:
+        raise RefusedError(
+            "it holds weights only. Save the whole model: model.save('model.h5')"
+            if found["weights"]
+            else "it is an HDF5 file, but no Keras model"
+        )
+    return _json(found["config"]), content
 
 
 def _json(text: str | bytes) -> Any:
+    if len(text) > MAX_CONFIG_BYTES:
+        raise RefusedError("its config is too long")
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
         raise RefusedError("its config is not valid JSON") from None
 
 
-@contextmanager
-def _opened(content: bytes, damaged: str) -> Iterator["h5py.File"]:
-    """An HDF5 file in memory, where nothing that it links to can be found."""
-    import h5py
-
+def _check_hdf5(content: bytes, damaged: str) -> dict[str, Any]:
+    """What `malscan.hdf5_check` finds in an HDF5 file; whatever goes wrong there refuses it."""
+    script = Path(__file__).with_name("hdf5_check.py")
+    # -P: neither this folder nor the current one may stand in for a module of Python.
+    command = [sys.executable, "-P", str(script)]
     try:
-        with h5py.File(io.BytesIO(content), "r") as file:
-            yield file
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError):
+        done = subprocess.run(
+            command, input=content, capture_output=True, timeout=HDF5_SECONDS, check=True
+        )
+        found: dict[str, Any] = json.loads(done.stdout)
+    except (subprocess.SubprocessError, ValueError):
         raise RefusedError(damaged) from None
-
-
-def _check_h5(file: "h5py.File") -> None:
-    """Refuse links, other files, and data that is not numbers or grows when it is read."""
-    import h5py
-
-    size = 0
-    for place, part in _parts(file):
-        if isinstance(part, h5py.Group):
-            continue
-        if not isinstance(part, h5py.Dataset) or part.dtype.kind not in "fiub":
-            raise RefusedError(f"its part {place} is not an array of numbers")
-        if part.external or part.is_virtual:
-            raise RefusedError(f"its part {place} lies in another file")
-        size += part.size * part.dtype.itemsize
-        if size > MAX_BYTES:
-            raise RefusedError("its arrays are larger than 1 GB")
-
-
-def _parts(file: "h5py.File") -> Iterator[tuple[str, Any]]:
-    """Everything in the file with a printable name; a group that holds itself comes once."""
-    import h5py
-
-    seen: set[int] = set()
-    todo = [file]
-    links = 0
-    while todo:
-        group = todo.pop()
-        address = h5py.h5o.get_info(group.id).addr
-        if address in seen:
-            continue
-        seen.add(address)
-        for name in group:
-            place = ascii(name)[:60]
-            links += 1
-            if links > MAX_OBJECTS:
-                raise RefusedError(f"it holds over {MAX_OBJECTS:,} objects")
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise RefusedError(f"its part {place} is a link, perhaps to another file")
-            part = group[name]
-            yield place, part
-            if isinstance(part, h5py.Group):
-                todo.append(part)
+    if "refused" in found:
+        raise RefusedError(found["refused"])
+    return found

@@ -427,7 +427,6 @@ def shared_layer() -> keras.Model:
 
 
 class TestNetworksThatAreNotTaken:
-    @pytest.mark.parametrize("suffix", [".keras", ".h5"])
     @pytest.mark.parametrize(
         ("make", "reason"),
         [
@@ -447,9 +446,21 @@ class TestNetworksThatAreNotTaken:
         ],
     )
     def test_the_reason_is_told(
-        self, make: Callable[[], keras.Model], reason: str, suffix: str, tmp_path: Path
+        self, make: Callable[[], keras.Model], reason: str, tmp_path: Path
     ) -> None:
-        assert reason in refusal(saved_as(make(), tmp_path / f"m{suffix}"))
+        assert reason in refusal(saved_as(make(), tmp_path / "m.keras"))
+
+    @pytest.mark.parametrize(
+        ("make", "reason"),
+        [
+            (lambda: ending(layers.Lambda(abs)), "it has a Lambda"),
+            (two_inputs, "it has several inputs"),
+        ],
+    )
+    def test_the_reason_is_told_of_h5(
+        self, make: Callable[[], keras.Model], reason: str, tmp_path: Path
+    ) -> None:
+        assert reason in refusal(saved_as(make(), tmp_path / "m.h5"))
 
 
 class TestFilesThatAreNoModels:
@@ -490,6 +501,12 @@ class TestFilesThatAreNoModels:
         content = (saved / name).read_bytes()
         (tmp_path / name).write_bytes(content[: int(share * len(content))])
         assert "damaged" in refusal(tmp_path / name)
+
+    def test_a_file_that_the_hdf5_library_hangs_on(
+        self, saved: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(foreign, "HDF5_SECONDS", 0.001)
+        assert "it is damaged" in refusal(saved / "softmax.h5")
 
     def test_weights_only(self, saved: Path, keras_2: Path) -> None:
         for path in (saved / "softmax.weights.h5", keras_2 / "weights.h5"):
@@ -566,7 +583,6 @@ CUSTOM = {"module": "evil", "class_name": "Dense", "registered_name": "evil>Dens
 
 
 class TestAttacks:
-    @pytest.mark.parametrize("suffix", [".keras", ".h5"])
     @pytest.mark.parametrize(
         ("change", "reason"),
         [
@@ -614,10 +630,22 @@ class TestAttacks:
         ],
     )
     def test_a_config_is_refused_with_the_reason(
-        self, change: Change, reason: str, suffix: str, saved: Path, tmp_path: Path
+        self, change: Change, reason: str, saved: Path, tmp_path: Path
     ) -> None:
-        path = reconfigured(saved / f"softmax{suffix}", tmp_path, change)
-        assert reason in refusal(path)
+        assert reason in refusal(reconfigured(saved / "softmax.keras", tmp_path, change))
+
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [
+            (layer(1, class_name="Lambda", config={"function": CODE}), "it has a"),
+            (layer(1, class_name="TFSMLayer", config={"filepath": "x"}), "it has a TFSMLayer"),
+            (options(1, kernel_initializer=CUSTOM), "it names evil"),
+        ],
+    )
+    def test_a_config_in_h5_is_refused_with_the_reason(
+        self, change: Change, reason: str, saved: Path, tmp_path: Path
+    ) -> None:
+        assert reason in refusal(reconfigured(saved / "softmax.h5", tmp_path, change))
 
     def test_many_parameters_are_refused_before_they_are_allocated(
         self, saved: Path, tmp_path: Path
