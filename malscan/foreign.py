@@ -102,6 +102,8 @@ def _keras_zip(content: bytes) -> tuple[Any, bytes]:
             for member in members:
                 if member.filename not in _MEMBERS or names.count(member.filename) > 1:
                     raise RefusedError(f"it holds {ascii(member.filename)[:60]}, a part not known")
+                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise RefusedError("it is packed in a way that Keras does not use")
                 if member.file_size > _MEMBERS[member.filename]:
                     raise RefusedError(
                         f"its {member.filename} has {member.file_size:,} bytes unpacked, "

@@ -26,7 +26,7 @@ from malscan.keras_network import build_network
 from malscan.kernel import Kernel
 from malscan.labels import CLASSES
 from malscan.model import EMBEDDED, open_model
-from malscan.networks import baseline
+from malscan.networks import NETWORKS, Network
 from malscan.predictor import Predictor, classifier
 from malscan.preprocess import Preprocessing, resize
 from malscan.settings import ClassOrder, KerasFileSettings
@@ -67,11 +67,11 @@ def branched():
 
 folder = sys.argv[1]
 pixels = np.load(folder + "/pixels.npy")
-networks = {"softmax": notebook(32, (4, 8), 8, 2), "sigmoid": notebook(32, (4, 8), 8, 1)}
-networks["branched"] = branched()
-if len(sys.argv) > 2:
+if "full" in sys.argv:
     networks = {"full": notebook(125, (64, 64, 128, 128), 512, 2)}
-    pixels = np.load(folder + "/large.npy")
+else:
+    networks = {"softmax": notebook(32, (4, 8), 8, 2), "sigmoid": notebook(32, (4, 8), 8, 1)}
+    networks["branched"] = branched()
 for name, network in networks.items():
     network.save(f"{folder}/{name}.h5")
     network.save(f"{folder}/{name}.keras")
@@ -305,13 +305,11 @@ class TestProbabilities:
 
     @pytest.mark.slow
     def test_the_full_network_of_the_notebook(self, tmp_path: Path, cells: list[Path]) -> None:
-        np.save(tmp_path / "large.npy", pixels_of(cells, 125) / 255)
+        np.save(tmp_path / "pixels.npy", pixels_of(cells, 125) / 255)
         make_with_keras_2(tmp_path, "full")
         expected = np.load(tmp_path / "full.npy")[:, 0]
         np.testing.assert_allclose(probabilities(tmp_path / "full.h5", cells), expected, atol=1e-5)
         assert read_keras_file(tmp_path / "full.h5").plan.parameters == 1_900_098
-        baseline().save(tmp_path / "three.h5")
-        assert read_keras_file(tmp_path / "three.h5").plan.parameters == 1_900_098
 
 
 class TestWhatIsRead:
@@ -320,6 +318,13 @@ class TestWhatIsRead:
         plan = read_keras_file(saved / f"{name}.keras").plan
         assert plan.parameters == keras.saving.load_model(saved / f"{name}.keras").count_params()
         assert read_keras_file(saved / f"{name}.h5").plan.parameters == plan.parameters
+
+    @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+    def test_the_networks_of_malscan_are_taken(self, network: Network, tmp_path: Path) -> None:
+        built = network.build_folded()
+        plan = read_keras_file(saved_as(built, tmp_path / "m.h5")).plan
+        assert plan.parameters == built.count_params()
+        assert plan.input_shape[0] == network.preprocessing.size
 
     def test_what_is_not_stated_is_told(self, saved: Path) -> None:
         model = open_model(saved / "sigmoid.h5", NOTHING_STATED)
@@ -691,6 +696,11 @@ class TestAttacks:
         bomb = rewritten(saved / "softmax.keras", tmp_path, {member: b" " * 20_000_000})
         assert bomb.stat().st_size < 100_000
         assert f"its {member} has 20,000,000 bytes unpacked" in refusal(bomb)
+
+    def test_a_zip_packed_in_another_way(self, saved: Path, tmp_path: Path) -> None:
+        with zipfile.ZipFile(tmp_path / "m.keras", "w", zipfile.ZIP_LZMA) as archive:
+            archive.writestr("config.json", "{}")
+        assert "packed in a way that Keras does not use" in refusal(tmp_path / "m.keras")
 
     def test_links_to_other_files(self, saved: Path, tmp_path: Path) -> None:
         def link(file: h5py.File) -> None:
