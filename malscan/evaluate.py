@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -28,10 +29,11 @@ from malscan.metrics import (
     patient_figures,
     per_patient,
 )
-from malscan.model import Model, find_model, load_model, load_seen_images
+from malscan.model import Model, find_model, load_seen_images, open_model
 from malscan.prediction import Prediction
 from malscan.predictor import Predictor
 from malscan.report.row import written
+from malscan.settings import KerasFileSettings
 
 MOST_FAILED = 0.05
 """Share of unreadable images from which a data set is not to be trusted."""
@@ -74,7 +76,7 @@ def evaluate(
         paths = [find_model(settings.model)]
         if settings.compare is not None:
             paths.append(find_model(settings.compare))
-        models = [load_model(path) for path in paths]
+        models = _models(paths, settings.keras_file)
         seen = [load_seen_images(path, model) for path, model in zip(paths, models, strict=True)]
         predictions = [
             _predict(model, labelled, settings, len(models), listener) for model in models
@@ -86,6 +88,15 @@ def evaluate(
         if settings.out is not None:
             write_evaluation(settings, result)
     return result
+
+
+def _models(paths: list[Path], stated: KerasFileSettings) -> list[Model]:
+    """The models; what is stated is for those that are files."""
+    files = [path for path in paths if not path.is_dir()]
+    return [
+        open_model(path, stated if path in files or not files else KerasFileSettings())
+        for path in paths
+    ]
 
 
 def _predict(

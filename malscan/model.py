@@ -13,9 +13,18 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from malscan.errors import MalscanError
+from malscan.errors import MalscanError, UsageError
+from malscan.foreign import KerasFile, read_keras_file
+from malscan.kernel import Kernel
+from malscan.labels import CLASSES
 from malscan.seen import SeenImages
-from malscan.settings import check_model_exists, is_embedded
+from malscan.settings import (
+    ANY_MODEL,
+    ClassOrder,
+    KerasFileSettings,
+    check_model_exists,
+    is_embedded,
+)
 
 SCHEMA = "malscan.model/1"
 METADATA = "model.json"
@@ -23,6 +32,7 @@ WEIGHTS = "weights.safetensors"
 ERROR_RATES = "error_rates.safetensors"
 SEEN = "seen.safetensors"
 CARD = "MODEL_CARD.md"
+KERAS_FILE = "keras-file"
 
 EMBEDDED = Path(__file__).parent / "models" / "compact"
 """Folder of the model that comes with the package."""
@@ -55,16 +65,21 @@ class Model:
 
     Attributes:
         name: what reports call it.
-        sha256: identity of the whole: digest of `model.json`, which holds those of the arrays.
-        network: key of `malscan.networks.NETWORKS`.
+        sha256: identity of the whole: digest of `model.json`, which holds those of the arrays,
+            or of the Keras file.
+        network: key of `malscan.networks.NETWORKS`, or `KERAS_FILE`.
         size: side of the network input, pixels.
         kernel: resize kernel, a value of `malscan.preprocess.Kernel`.
         rescale: factor from uint8 pixels to network input.
         threshold: probability from which a cell is called parasitized.
         temperature: divisor of the logit that calibrates probabilities.
-        weights: float32 arrays by variable path, batch normalisation already folded in.
+        weights: float32 arrays by variable path, batch normalisation already folded in; empty
+            for a Keras file.
         error_rates: known error rates; None where the model was never tested.
-        metadata: all of `model.json`.
+        metadata: all of `model.json`; empty for a Keras file.
+        keras_file: the file that holds the network; None for a model folder.
+        class_order: the classes in the order of the network's outputs.
+        assumed: what a Keras file does not say, and what was taken for it.
     """
 
     name: str
@@ -78,10 +93,13 @@ class Model:
     weights: Arrays
     error_rates: ErrorRates | None
     metadata: dict[str, Any]
+    keras_file: KerasFile | None = None
+    class_order: tuple[str, ...] = CLASSES
+    assumed: tuple[str, ...] = ()
 
 
 def find_model(given: Path | None) -> Path:
-    """Folder of the model to use: as given, else `MALSCAN_MODEL`, else the embedded one.
+    """Folder or file of the model to use: as given, else `MALSCAN_MODEL`, else the embedded one.
 
     The name `embedded` stands for the embedded one, unless there is something of that name.
     """
@@ -89,6 +107,71 @@ def find_model(given: Path | None) -> Path:
         return EMBEDDED if is_embedded(given) else given
     variable = os.environ.get("MALSCAN_MODEL")
     return Path(variable) if variable else EMBEDDED
+
+
+def open_model(path: Path, stated: KerasFileSettings) -> Model:
+    """Read and check a model of either kind.
+
+    Args:
+        path: a folder written by `malscan train`, or a network in a Keras file.
+        stated: what the file does not say.
+
+    Raises:
+        UsageError: there is nothing at `path`, or something is stated that a folder says itself.
+        MalscanError: what is there is no model that can be used.
+    """
+    check_model_exists(path, ANY_MODEL)
+    if not path.is_dir():
+        return _model_of_file(read_keras_file(path), stated)
+    if stated != KerasFileSettings():
+        raise UsageError(
+            "--rescale, --resize-kernel and --class-order are for .keras and .h5 files; "
+            f"{path} is a model folder, which says it itself. Leave them out."
+        )
+    return load_model(path)
+
+
+def _model_of_file(file: KerasFile, stated: KerasFileSettings) -> Model:
+    rescale = 1 / 255 if stated.rescale is None else stated.rescale
+    kernel = stated.kernel or Kernel.PILLOW_NEAREST
+    order = stated.class_order or ClassOrder.PARASITIZED_FIRST
+    classes = tuple(order.split(","))
+    shown = "1/255" if stated.rescale is None else f"{rescale:.9g}"
+    outputs = f"the classes in the order {', '.join(classes)}"
+    if file.plan.output_shape == (1,):
+        outputs += f" (the output is the probability of {classes[1]})"
+    assumed = [
+        f"pixels times {shown} ({_origin(stated.rescale, '--rescale')})",
+        f"images resized by {kernel} ({_origin(stated.kernel, '--resize-kernel')})",
+        f"{outputs} ({_origin(stated.class_order, '--class-order')})",
+        "its outputs taken for probabilities as they are",
+    ]
+    if file.plan.has("Rescaling") and stated.rescale is None:
+        assumed.append(
+            "its Rescaling layer comes on top of that factor (if it takes pixels from 0 to 255: "
+            "--rescale 1)"
+        )
+    return Model(
+        # Reports are UTF-8, whatever bytes the name of the file has.
+        name=os.fsencode(file.path.stem).decode("utf-8", "backslashreplace"),
+        sha256=file.sha256,
+        network=KERAS_FILE,
+        size=file.plan.input_shape[0],
+        kernel=kernel,
+        rescale=rescale,
+        threshold=0.5,
+        temperature=1.0,
+        weights={},
+        error_rates=None,
+        metadata={},
+        keras_file=file,
+        class_order=classes,
+        assumed=tuple(assumed),
+    )
+
+
+def _origin(stated: object, option: str) -> str:
+    return f"default of {option}" if stated is None else option
 
 
 def load_model(folder: Path) -> Model:

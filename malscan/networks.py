@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from malscan.preprocess import Kernel, Preprocessing
+from malscan.kernel import Kernel
+from malscan.preprocess import Preprocessing
 
 _EPSILON = 1e-3
 """Batch normalisation's term against division by zero; folding needs the same."""

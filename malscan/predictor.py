@@ -11,11 +11,13 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from malscan.errors import MalscanError
+from malscan.keras_network import build_network
+from malscan.kernel import Kernel
 from malscan.model import Arrays, Model
 from malscan.networks import NETWORKS
 from malscan.pipeline import Batch, batches, usable_cores
 from malscan.prediction import DECIMALS, Prediction
-from malscan.preprocess import Kernel, Preprocessing
+from malscan.preprocess import Preprocessing
 from malscan.walk import CellImage
 
 Classifier = Callable[[tf.Tensor], tf.Tensor]
@@ -36,7 +38,7 @@ class Predictor:
         if model.kernel not in list(Kernel):
             raise MalscanError(f"model {model.name}: unknown resize kernel {model.kernel!r}")
         self.preprocessing = Preprocessing(model.size, Kernel(model.kernel), model.rescale)
-        self._classify = classifier(rebuild(model), self.preprocessing, model.temperature)
+        self._classify = classifier(_network_of(model), self.preprocessing, model.temperature)
 
     def predict(
         self,
@@ -77,6 +79,8 @@ class Predictor:
 
     def _predictions(self, batch: Batch) -> list[Prediction]:
         scored = [] if batch.pixels is None else self._classify(batch.pixels).numpy()
+        if not np.isfinite(scored).all():
+            raise MalscanError(f"model {self.model.name}: its output for a cell is not a number")
         return [
             Prediction(
                 item.image,
@@ -87,6 +91,12 @@ class Predictor:
             )
             for item in batch.items
         ]
+
+
+def _network_of(model: Model) -> keras.Model:
+    if model.keras_file is not None:
+        return build_network(model.keras_file, model.class_order)
+    return rebuild(model)
 
 
 def _use_one_thread_a_batch() -> None:

@@ -1,17 +1,10 @@
 """How decoded pixels become model input; the model names it, so that all commands agree."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import tensorflow as tf
 
-
-class Kernel(StrEnum):
-    """Ways to resize an image."""
-
-    BILINEAR = "bilinear"
-    AREA = "area"
-    PILLOW_NEAREST = "pillow-nearest"
+from malscan.kernel import Kernel
 
 
 @dataclass(frozen=True, slots=True)

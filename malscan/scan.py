@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 from malscan import __version__
 from malscan.atomic import AtomicFile, locked
 from malscan.errors import ExitCode, MalscanError, StoppedError
-from malscan.model import Model, find_model, load_model
+from malscan.model import Model, find_model, open_model
 from malscan.prediction import Prediction
 from malscan.report.formats import open_report
 from malscan.report.interface import ModelFacts, Report, ScanFacts
@@ -87,7 +87,7 @@ def scan(
     walk = Walk(settings.paths, listed=settings.listed)
     files = [Path(out) for out in settings.outs if out != STDOUT]
     with locked(files):
-        model = load_model(find_model(settings.model))
+        model = open_model(find_model(settings.model), settings.keras_file)
         threshold = model.threshold if settings.threshold is None else settings.threshold
         images = _at_least_one(walk, settings.allow_empty)
         with _opened(settings.outs) as reports:
@@ -104,7 +104,7 @@ def scan(
             summary = tally.summary(model.error_rates, threshold)
             for report in reports:
                 report.finish(_model_facts(model), _scan_facts(settings, threshold), summary)
-            _publish(reports, files, _run_record(clock, summary, walk))
+            _publish(reports, files, _run_record(clock, summary, walk, _model_facts(model)))
     clean = settings.keep_going or not summary.total.failed
     return ScanResult(
         summary=summary,
@@ -205,17 +205,18 @@ def _tell(on_progress: Callable[[Progress], object], counts: _Counts, walk: Walk
 
 
 def _model_facts(model: Model) -> ModelFacts:
-    return ModelFacts(model.name, model.sha256, model.network)
+    return ModelFacts(model.name, model.sha256, model.network, model.assumed)
 
 
 def _scan_facts(settings: ScanSettings, threshold: float) -> ScanFacts:
     return ScanFacts(threshold, settings.batch_size, PRECISION, settings.any_size)
 
 
-def _run_record(clock: _Clock, summary: Summary, walk: Walk) -> str:
+def _run_record(clock: _Clock, summary: Summary, walk: Walk, model: ModelFacts) -> str:
     """What happened on this run, apart from the reports, which hold no times."""
     record = {
         "malscan": __version__,
+        "model": asdict(model),
         "started": clock.started.isoformat(timespec="seconds"),
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(clock.seconds(), 3),

@@ -8,11 +8,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from malscan.errors import UsageError
+from malscan.kernel import Kernel
 from malscan.report.names import check_names
 from malscan.walk import check_paths
 
 DEFAULT_BATCH_SIZE = 256
 LARGEST_BATCH = 8192
+ANY_MODEL = "a folder made by `malscan train`, or a local .keras or .h5 file"
 
 
 class Precision(StrEnum):
@@ -24,6 +26,39 @@ class Precision(StrEnum):
     FLOAT16 = "float16"
 
 
+class ClassOrder(StrEnum):
+    """What the outputs of a network mean, in their order."""
+
+    PARASITIZED_FIRST = "parasitized,uninfected"
+    UNINFECTED_FIRST = "uninfected,parasitized"
+
+
+@dataclass(frozen=True, slots=True)
+class KerasFileSettings:
+    """What a network in a Keras file was trained with and the file does not say.
+
+    None takes what the notebook did: pixels times 1/255, Pillow's nearest neighbour, and
+    parasitized before uninfected.
+
+    Attributes:
+        rescale: factor from uint8 pixels to network input.
+        kernel: how images are resized.
+        class_order: the classes in the order of the outputs; a single output gives the
+            probability of the second one.
+
+    Raises:
+        UsageError: the factor is out of its range.
+    """
+
+    rescale: float | None = None
+    kernel: Kernel | None = None
+    class_order: ClassOrder | None = None
+
+    def __post_init__(self) -> None:
+        if self.rescale is not None:
+            check_range("--rescale", self.rescale, 1e-6, 1e6)
+
+
 @dataclass(frozen=True, slots=True)
 class ScanSettings:
     """What to scan, how, and where to.
@@ -32,7 +67,9 @@ class ScanSettings:
         paths: folders and files.
         outs: names of reports; the suffix picks the format, `-` is CSV to stdout.
         listed: further paths, one by one (`--files-from`).
-        model: model folder, or `embedded`; None for `MALSCAN_MODEL` or the embedded model.
+        model: model folder, Keras file or `embedded`; None for `MALSCAN_MODEL`, else the
+            embedded model.
+        keras_file: what a Keras file does not say; for no other model.
         threshold: probability from which a cell is called parasitized; None for the model's.
         batch_size: images to a forward pass.
         any_size: accept images with a side over 512 pixels.
@@ -49,6 +86,7 @@ class ScanSettings:
     outs: tuple[str, ...]
     listed: Iterable[str] = ()
     model: Path | None = None
+    keras_file: KerasFileSettings = KerasFileSettings()
     threshold: float | None = None
     batch_size: int = DEFAULT_BATCH_SIZE
     any_size: bool = False
@@ -60,7 +98,7 @@ class ScanSettings:
         check_names(self.outs)
         check_paths(self.paths)
         if self.model is not None:
-            check_model_exists(self.model)
+            check_model_exists(self.model, ANY_MODEL)
         if self.threshold is not None:
             check_range("--threshold", self.threshold, 0, 1)
         check_range("--batch-size", self.batch_size, 1, LARGEST_BATCH)
@@ -112,14 +150,18 @@ class DataSettings:
             ) from None
 
 
-def check_model_exists(model: Path) -> None:
+def check_model_exists(model: Path, wanted: str = "a folder made by `malscan train`") -> None:
     """Make sure that there is something where a model is said to be.
+
+    Args:
+        model: where.
+        wanted: what kind of model the message asks for.
 
     Raises:
         UsageError: there is nothing.
     """
     if not os.path.exists(model) and not is_embedded(model):
-        raise UsageError(f"no such model: {model}. Give a folder made by `malscan train`.")
+        raise UsageError(f"no such model: {model}. Give {wanted}.")
 
 
 def is_embedded(model: Path) -> bool:

@@ -1,6 +1,7 @@
 """`malscan scan` as a technician and a cron job use it."""
 
 import csv
+import hashlib
 import json
 import os
 import resource
@@ -10,6 +11,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import jsonschema
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,8 +20,11 @@ from conftest import Cli, command
 from draw_cells import draw_cell
 from PIL import Image
 
+import malscan
 from malscan.atomic import locked
 from malscan.model import EMBEDDED
+
+SCHEMA = Path(malscan.__file__).parent / "schemas" / "scan-1.schema.json"
 
 
 def rows_of(report: Path) -> list[dict[str, str]]:
@@ -236,6 +242,12 @@ def test_names_with_every_odd_character_come_back_from_pandas(
         (["cells", "--out", "folder.csv"], 1, "it is a folder"),
         (["cells", "--out", "r.csv", "--model", "nowhere"], 2, "no such model: nowhere"),
         (["cells", "--out", "r.csv", "--model", "texts"], 1, "not a malscan model: texts"),
+        (["cells", "--out", "r.csv", "--model", "gs://b/m.h5"], 2, "a local .keras or .h5 file"),
+        (["cells", "--out", "r.csv", "--model", "notes.h5"], 1, "or no HDF5 file"),
+        (["cells", "--out", "r.csv", "--rescale", "1"], 2, "which says it itself"),
+        (["cells", "--out", "r.csv", "--rescale", "0"], 2, "--rescale 0 is not between"),
+        (["cells", "--out", "r.csv", "--resize-kernel", "lanczos"], 2, "--resize-kernel"),
+        (["cells", "--out", "r.csv", "--class-order", "uninfected"], 2, "--class-order"),
         (["cells", "--out", "r.csv", "--threshold", "7"], 2, "not between 0 and 1"),
         (["cells", "--out", "r.csv", "--batch-size", "0"], 2, "not between 1 and 8192"),
         (["cells", "--out", "r.csv", "--treshold", "1"], 2, "--threshold"),
@@ -254,6 +266,7 @@ def test_bad_input_gets_one_clear_line_and_no_report(
     for folder in ("empty", "texts", "cells", "folder.csv"):
         (tmp_path / folder).mkdir()
     (tmp_path / "texts/notes.txt").write_text("no image")
+    (tmp_path / "notes.h5").write_text("no model")
     (tmp_path / "cells/a.png").hardlink_to(cell_png)
     monkeypatch.chdir(tmp_path)
     before = set(tmp_path.rglob("[!.]*"))
@@ -381,3 +394,49 @@ def test_a_model_name_is_text_and_no_markup(cli: Cli, slides: Path, tmp_path: Pa
 
     assert result.code == 0
     assert "Model lab [/x] [v2]" in result.err
+
+
+@pytest.fixture
+def keras_model(tmp_path: Path) -> Path:
+    """A small network with one output, as Keras saves it."""
+    network = keras.Sequential(
+        [
+            keras.Input((24, 24, 3)),
+            keras.layers.Conv2D(4, 3, activation="relu"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    network.save(tmp_path / "lab [v2].h5")
+    return tmp_path / "lab [v2].h5"
+
+
+def test_what_a_keras_file_does_not_say_is_printed_and_reported(
+    cli: Cli, slides: Path, keras_model: Path, tmp_path: Path
+) -> None:
+    report = tmp_path / "r.json"
+    args = ("--model", keras_model, "--class-order", "uninfected,parasitized")
+
+    result = cli("scan", slides, "--out", report, *args)
+
+    assert result.code == 0, result.err
+    facts = json.loads(report.read_text())["model"]
+    assert (facts["name"], facts["network"]) == ("lab [v2]", "keras-file")
+    assert facts["sha256"] == hashlib.sha256(keras_model.read_bytes()).hexdigest()
+    assert "pixels times 1/255 (default of --rescale)" in facts["assumed"]
+    assert f"Warning: assumed: {'; '.join(facts['assumed'])}." in result.err
+    assert json.loads((tmp_path / "r.json.run.json").read_text())["model"] == facts
+    jsonschema.validate(json.loads(report.read_text()), json.loads(SCHEMA.read_text()))
+    assert cli("scan", slides, "--out", report, *args, "--quiet").err == ""
+
+
+def test_the_variable_may_name_a_keras_file(
+    cli: Cli, slides: Path, keras_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MALSCAN_MODEL", str(keras_model))
+
+    result = cli("scan", slides / "s1", "--out", tmp_path / "r.csv", "--rescale", "1")
+
+    assert result.code == 0, result.err
+    assert "Model lab [v2]" in result.err
+    assert "pixels times 1 (--rescale)" in result.err

@@ -7,8 +7,8 @@ import tensorflow as tf
 from keras import layers
 from numpy.typing import NDArray
 
+from malscan.kernel import Kernel
 from malscan.networks import NETWORKS, FusedBatchNormalization, baseline, compact, fold
-from malscan.preprocess import Kernel
 
 
 def pixels(rng: np.random.Generator, size: int) -> NDArray[np.float32]:

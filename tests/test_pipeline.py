@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from malscan.decode import decode
+from malscan.kernel import Kernel
 from malscan.pipeline import Batch, Loaded, batches
-from malscan.preprocess import Kernel, Preprocessing, resize
+from malscan.preprocess import Preprocessing, resize
 from malscan.walk import CellImage
 
 SIZE = 32

@@ -9,7 +9,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
 
-from malscan.preprocess import Kernel, Preprocessing, resize
+from malscan.kernel import Kernel
+from malscan.preprocess import Preprocessing, resize
 
 Pixels = NDArray[np.uint8]
 

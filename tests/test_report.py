@@ -359,7 +359,12 @@ class TestJson:
         ]
         assert document["schema"] == "malscan.scan/1"
         assert document["malscan"] == __version__
-        assert document["model"] == {"name": "demo", "sha256": MODEL.sha256, "network": "compact"}
+        assert document["model"] == {
+            "name": "demo",
+            "sha256": MODEL.sha256,
+            "network": "compact",
+            "assumed": [],
+        }
         assert document["settings"] == {
             "threshold": 0.5,
             "batch_size": 4,

@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from malscan.cli import data_options as shared
+from malscan.cli import model_options
 from malscan.cli.guard import guarded
 from malscan.evaluation.settings import EvaluateSettings, GateOn, Gates
 from malscan.place import default_cells
 from malscan.quiet import native_output_hidden
-from malscan.settings import DEFAULT_BATCH_SIZE, DataSettings
+from malscan.settings import DEFAULT_BATCH_SIZE, DataSettings, KerasFileSettings
 from malscan.stopping import StopRequests
 
 _MODEL = "Model"
@@ -50,7 +51,7 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="MODEL",
-            help="Model to judge.",
+            help="Model to judge: folder, .keras or .h5.",
             show_default="$MALSCAN_MODEL, else the embedded model",
             rich_help_panel=_MODEL,
         ),
@@ -61,6 +62,9 @@ def evaluate(
             metavar="MODEL", help="Second model for the same cells.", rich_help_panel=_MODEL
         ),
     ] = None,
+    rescale: model_options.Rescale = None,
+    resize_kernel: model_options.ResizeKernel = None,
+    class_order: model_options.ClassOrderOption = None,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -114,6 +118,7 @@ def evaluate(
             ),
             model=model,
             compare=compare,
+            keras_file=KerasFileSettings(rescale, resize_kernel, class_order),
             out=out,
             threshold=threshold,
             prevalence=prevalence,

@@ -60,6 +60,12 @@ def print_evaluation(result: EvaluationResult, settings: EvaluateSettings) -> No
             f"{floor['per_microlitre']['value']:,.0f} parasites per microlitre (at 5,000,000 red "
             "cells)."
         )
+    models = [result.model, *([result.comparison.model] if result.comparison else [])]
+    for model in models:
+        if model.assumed:
+            out.print(
+                f"Warning: assumed of {model.name}: {'; '.join(model.assumed)}.", markup=False
+            )
     _print_counts(result)
     if result.out is not None:
         out.print(f"Wrote {result.out} (open report.html)", markup=False)

@@ -10,10 +10,11 @@ from typing import Annotated
 
 import typer
 
+from malscan.cli import model_options
 from malscan.cli.guard import guarded
 from malscan.errors import UsageError
 from malscan.quiet import native_output_hidden
-from malscan.settings import DEFAULT_BATCH_SIZE, ScanSettings
+from malscan.settings import DEFAULT_BATCH_SIZE, KerasFileSettings, ScanSettings
 from malscan.stopping import StopRequests
 from malscan.walk import read_list
 
@@ -64,12 +65,15 @@ def scan(
     model: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER",
-            help="Model made by 'malscan train'.",
+            metavar="MODEL",
+            help="Folder made by 'malscan train', or a .keras or .h5 file.",
             show_default="$MALSCAN_MODEL, else the embedded model",
             rich_help_panel=_MODEL,
         ),
     ] = None,
+    rescale: model_options.Rescale = None,
+    resize_kernel: model_options.ResizeKernel = None,
+    class_order: model_options.ClassOrderOption = None,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -120,6 +124,7 @@ def scan(
                 outs=tuple(out or ()),
                 listed=listed,
                 model=model,
+                keras_file=KerasFileSettings(rescale, resize_kernel, class_order),
                 threshold=threshold,
                 batch_size=batch_size,
                 any_size=any_size,

@@ -41,6 +41,8 @@ def print_scan(result: ScanResult, outs: Iterable[str]) -> None:
     out.print(_summary_table(result))
     if result.summary.not_corrected:
         out.print(f"No corrected parasitaemia: {result.summary.not_corrected}.", markup=False)
+    if result.model.assumed:
+        out.print(f"Warning: assumed: {'; '.join(result.model.assumed)}.", markup=False)
     for note in result.notes:
         out.print(f"Note: {note}", markup=False)
     for slide, count in sorted(result.grey.items())[:SLIDES_SHOWN]:

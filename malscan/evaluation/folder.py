@@ -116,6 +116,7 @@ def model_facts(model: Model, threshold: float) -> dict[str, Any]:
         "name": model.name,
         "sha256": model.sha256,
         "network": model.network,
+        "assumed": list(model.assumed),
         "threshold": threshold,
     }
 

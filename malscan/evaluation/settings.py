@@ -6,9 +6,11 @@ from pathlib import Path
 
 from malscan.errors import UsageError
 from malscan.settings import (
+    ANY_MODEL,
     DEFAULT_BATCH_SIZE,
     LARGEST_BATCH,
     DataSettings,
+    KerasFileSettings,
     check_model_exists,
     check_range,
 )
@@ -65,6 +67,7 @@ class EvaluateSettings:
         data: the labelled cells.
         model: model; None for `MALSCAN_MODEL` or the embedded model.
         compare: a second model for the same cells; None for none.
+        keras_file: what a Keras file does not say; for no other model.
         out: folder for files and pictures; None for none. A folder of an earlier evaluation is
             replaced.
         threshold: probability from which a cell is called parasitized; None for the model's.
@@ -83,6 +86,7 @@ class EvaluateSettings:
     data: DataSettings
     model: Path | None = None
     compare: Path | None = None
+    keras_file: KerasFileSettings = field(default_factory=KerasFileSettings)
     out: Path | None = None
     threshold: float | None = None
     prevalence: float | None = None
@@ -95,7 +99,7 @@ class EvaluateSettings:
     def __post_init__(self) -> None:
         for model in (self.model, self.compare):
             if model is not None:
-                check_model_exists(model)
+                check_model_exists(model, ANY_MODEL)
         for option, share in (("--threshold", self.threshold), ("--prevalence", self.prevalence)):
             if share is not None:
                 check_range(option, share, 0, 1)

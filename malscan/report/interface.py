@@ -15,6 +15,7 @@ class ModelFacts:
     name: str
     sha256: str
     network: str
+    assumed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ from malscan.dataset import LabelledCells
 from malscan.devices import dtype_policy, training_policy
 from malscan.error_rates import error_rates
 from malscan.errors import ExitCode, MalscanError
+from malscan.kernel import Kernel
 from malscan.metrics import Figure, Judged, PatientResult, figures, per_patient
 from malscan.model import Model, find_model, load_model, load_seen_images
 from malscan.networks import NETWORKS, Network, fold, layer_table
 from malscan.predictor import rebuild
-from malscan.preprocess import Kernel, Preprocessing
+from malscan.preprocess import Preprocessing
 from malscan.split import Split
 from malscan.training.calibrate import choose_threshold, fit_temperature, predict_cells
 from malscan.training.checkpoint import Checkpoint, Epoch

@@ -1,0 +1,93 @@
+"""A network built from a plan, with the weights of the Keras file that the plan was read from."""
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+
+from malscan.errors import MalscanError
+from malscan.foreign import KerasFile
+from malscan.keras_layers import ONLY_TRAINING
+from malscan.keras_plan import Plan, PlannedLayer
+from malscan.labels import CLASSES
+
+
+def build_network(file: KerasFile, class_order: tuple[str, ...]) -> keras.Model:
+    """Build the network of a Keras file in code, and put its weights into it.
+
+    It is computed in float32, whatever it was trained in.
+
+    Args:
+        file: the file, read and checked.
+        class_order: what the outputs mean; one sigmoid output gives the probability of the
+            second class, as Keras' binary mode makes it.
+
+    Returns:
+        A network that gives softmax probabilities [batch, 2] in the order of
+        `malscan.labels.CLASSES`.
+
+    Raises:
+        MalscanError: Keras cannot build it, or the weights do not fit it.
+    """
+    try:
+        with _hushed():
+            network = _build(file.plan, "network")
+            _load_weights(network, file)
+    except Exception as error:
+        # Keras gives all kinds of errors, long ones; a damaged file is not the program's fault.
+        reason = " ".join(str(error).split())[:200]
+        raise MalscanError(f"cannot use {file.path} as a model: Keras says: {reason}") from None
+    if not all(np.isfinite(variable.numpy()).all() for variable in network.weights):
+        raise MalscanError(f"cannot use {file.path} as a model: its weights are not finite numbers")
+    pixels = keras.Input(file.plan.input_shape)
+    output = network(pixels)
+    if file.plan.output_shape == (1,):
+        output = keras.ops.concatenate([1 - output, output], axis=-1)
+    if class_order != CLASSES:
+        output = keras.ops.flip(output, axis=-1)
+    return keras.Model(pixels, output)
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep to ourselves what Keras tells developers about a file."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _load_weights(network: keras.Model, file: KerasFile) -> None:
+    """Let Keras read the weights, from a copy of the bytes that were checked."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / ("network.h5" if file.whole else "network.weights.h5")
+        copy.write_bytes(file.content)
+        network.load_weights(copy)
+
+
+def _build(plan: Plan, name: str) -> keras.Model:
+    pixels = keras.Input(plan.input_shape, name=plan.input_name)
+    if plan.sequential:
+        chain = [_layer(layer) for layer in plan.layers]
+        return keras.Sequential([pixels, *chain], name=name)
+    tensors = {plan.input_name: pixels}
+    for layer in plan.layers:
+        sources = [tensors[source] for source in layer.sources]
+        tensors[layer.name] = _layer(layer)(sources if len(sources) > 1 else sources[0])
+    return keras.Model(pixels, tensors[plan.output_name], name=name)
+
+
+def _layer(layer: PlannedLayer) -> keras.layers.Layer:
+    if layer.plan is not None:
+        return _build(layer.plan, layer.name)
+    if layer.kind in ONLY_TRAINING:
+        return layers.Identity(name=layer.name)
+    return getattr(layers, layer.kind)(name=layer.name, **layer.options)
