@@ -11,17 +11,18 @@ would type.
 """
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from PIL import Image, ImageFilter
 
 from malscan.labels import patient_of_path
-from malscan.metrics import figures
+from malscan.metrics import label
+from malscan.training.one_model import CARD_FIGURES
 
 TEST_PATIENTS = Path(__file__).parent / "test-patients.txt"
 ADAPTING = 12
@@ -45,13 +46,13 @@ def main() -> None:
         print(
             f"adapting with {own} cells of {ADAPTING} patients, measuring on {kept} of the others"
         )
-        before = measure(work / "kept", work / "before.csv", [])
+        before = measure(work / "kept", work / "before", [])
         adapted = work / "adapted"
         malscan(
             *("train", work / "own", "--from", "embedded", "--out", adapted),
             *("--test-share", 0, "--validation-share", 0.25),
         )
-        after = measure(work / "kept", work / "after.csv", ["--model", adapted])
+        after = measure(work / "kept", work / "after", ["--model", adapted])
     print(f"{'figure':28} {'embedded model':>24} {'adapted model':>24}")
     for name in before:
         print(f"{name:28} {before[name]:>24} {after[name]:>24}")
@@ -83,16 +84,13 @@ def foreign(cell: Image.Image, rng: np.random.Generator) -> Image.Image:
     return drawn.filter(ImageFilter.GaussianBlur(1.5)).resize(size)
 
 
-def measure(cells: Path, report: Path, options: list[object]) -> dict[str, str]:
-    """Scan labelled cells and give the figures at the model's threshold."""
-    malscan("scan", cells, "--out", report, *options)
-    rows = pd.read_csv(report)
-    positive = rows["path"].str.contains("/Parasitized/").to_numpy()
-    patients = [str(patient_of_path(path)) for path in rows["path"]]
-    found = figures(positive, rows["probability"].to_numpy(), patients, threshold=0.5)
+def measure(cells: Path, out: Path, options: list[object]) -> dict[str, str]:
+    """Evaluate a model and give its figures with their intervals over patients."""
+    malscan("evaluate", cells, "--out", out, *options)
+    found = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["figures"]
     return {
-        name.replace("_", " "): f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
-        for name, figure in found.items()
+        label(name): "{value:.3f} ({low:.3f} to {high:.3f})".format(**found[name])
+        for name in CARD_FIGURES
     }
 
 

@@ -30,10 +30,16 @@ def draw_weights(units: Sequence[str], seed: int, draws: int = DRAWS) -> Floats:
         seed: of the draws.
         draws: number of draws.
     """
+    counts, index = _draw(units, seed, draws)
+    return counts[:, index]
+
+
+def _draw(units: Sequence[str], seed: int, draws: int) -> tuple[Floats, npt.NDArray[np.intp]]:
+    """How often each unit stands in each draw, and the unit of each cell."""
     names, index = np.unique(np.asarray(units), return_inverse=True)
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
-    return counts[:, index].astype(np.float64)
+    return counts.astype(np.float64), index
 
 
 def drawn_statistics(
@@ -57,10 +63,12 @@ def drawn_statistics(
         seed: of the draws.
         draws: number of draws.
     """
-    weights = draw_weights(units, seed, draws)
-    step = max(1, _WEIGHTS_AT_ONCE // max(1, weights.shape[1]))
+    counts, index = _draw(units, seed, draws)
+    step = max(1, _WEIGHTS_AT_ONCE // max(1, len(index)))
     parts = [
-        statistics(weights[start : start + step], positive, probability, threshold, prevalence)
+        statistics(
+            counts[start : start + step, index], positive, probability, threshold, prevalence
+        )
         for start in range(0, draws, step)
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

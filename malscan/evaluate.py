@@ -83,9 +83,16 @@ def evaluate(
         ]
         selection = select(predictions[0], seen, allow_seen=settings.allow_seen)
         _check_failures(selection, settings)
+        unknown = sum(one.image.patient is None for one in selection.evaluated)
+        if 0 < unknown < len(selection.evaluated):
+            listener.on_message(
+                f"Warning: the patient of {unknown} of {len(selection.evaluated)} cells is not "
+                "known, so intervals are over single cells, and too narrow"
+            )
         listener.on_message("Drawing patients for the intervals")
         result = _judge(settings, models, predictions, selection)
         if settings.out is not None:
+            listener.on_message("Drawing and writing")
             write_evaluation(settings, result)
     return result
 

@@ -107,7 +107,8 @@ def figures(
     """Figures over cells, each with an interval over patients.
 
     Where patients are not known, proportions get Wilson intervals and the others a bootstrap
-    that draws single cells; both are too narrow where cells share patients.
+    that draws single cells; both are too narrow where cells share patients. Of a single patient
+    there is no interval.
 
     Args:
         judged: cells and predictions.
@@ -124,6 +125,9 @@ def figures(
     intervals = {name: interval(sample) for name, sample in drawn.items()}
     if judged.patients is None:
         intervals |= _wilson(judged)
+    elif len(set(judged.patients)) == 1:
+        # Drawing the only patient again and again would show no doubt at all.
+        intervals = dict.fromkeys(intervals, (None, None))
     return {
         name: Figure(value, *(intervals[name] if value is not None else (None, None)))
         for name, value in values.items()

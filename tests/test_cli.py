@@ -8,10 +8,10 @@ import pytest
 from conftest import Cli
 
 import malscan
-from malscan.cli.train import NetworkName
 from malscan.networks import NETWORKS
 from malscan.report.formats import FORMATS
 from malscan.report.names import SUFFIXES
+from malscan.training.recipe import NetworkName
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,9 @@ from malscan.report.names import SUFFIXES
         ["--help"],
         ["fetch", "--help"],
         ["scan", "--help"],
+        ["evaluate", "--help"],
+        ["evaluate", "nowhere"],
+        ["evaluate", ".", "--min-auc", "2"],
         ["train", "--help"],
         ["fetch", "d", "--sha256", "1"],
         ["fetch", "--check", "nowhere"],

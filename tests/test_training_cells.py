@@ -11,8 +11,8 @@ from PIL import Image
 
 from malscan.dataset import labelled_cells
 from malscan.errors import MalscanError
-from malscan.networks import COMPACT_PREPROCESSING
 from malscan.kernel import Kernel
+from malscan.networks import COMPACT_PREPROCESSING
 from malscan.preprocess import Preprocessing
 from malscan.settings import DataSettings
 from malscan.training.cells import Cells, StoredPixels, StreamedPixels, cache_for, load_cells

@@ -15,7 +15,7 @@ def console() -> Console:
     Where no terminal limits the width, as in a log file, tables get the width they want.
     """
     width = None if sys.stderr.isatty() else WIDTH_OF_LOGS
-    return Console(stderr=True, highlight=False, soft_wrap=True, width=width)
+    return Console(stderr=True, highlight=False, emoji=False, soft_wrap=True, width=width)
 
 
 def bars_wanted(quiet: bool) -> bool:

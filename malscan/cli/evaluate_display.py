@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 from tqdm import tqdm
 
 from malscan.cli.console import RESEARCH_USE, console
@@ -84,7 +85,7 @@ def print_missed_gates(result: EvaluationResult) -> None:
         else:
             short = gate.limit - gate.value
             out.print(
-                f"Gate missed: {name} {gate.value:.4f} is {short:.4f} below the least of "
+                f"Gate missed: {name} {gate.value:.4f} is {short:.2g} below the least of "
                 f"{gate.limit:g}"
             )
 
@@ -94,8 +95,10 @@ def _figures(result: EvaluationResult, settings: EvaluateSettings) -> Table:
     patients = f" of {len(result.patients)} patients" if result.patients else ""
     mark = ", NOT INDEPENDENT" if result.independence is Independence.SEEN else ""
     table = Table(
-        title=f"Model {result.model.name}, threshold {result.judged.threshold:g}: "
-        f"{counts.evaluated:,} cells{patients}{mark}",
+        title=Text(
+            f"Model {result.model.name}, threshold {result.judged.threshold:g}: "
+            f"{counts.evaluated:,} cells{patients}{mark}"
+        ),
         caption=f"95 % interval over {'patients' if patients else 'single cells'}",
         box=box.SIMPLE_HEAD,
     )
@@ -104,7 +107,7 @@ def _figures(result: EvaluationResult, settings: EvaluateSettings) -> Table:
     table.add_column("interval", justify="right")
     other = result.comparison
     if other is not None:
-        table.add_column(f"minus {other.model.name}", justify="right")
+        table.add_column(Text(f"minus {other.model.name}"), justify="right")
         table.add_column("interval", justify="right")
     for name, figure in result.figures.items():
         cells = [label(name, settings.prevalence), *_cells(figure)]
@@ -136,7 +139,7 @@ def _patients(result: EvaluationResult) -> Table:
         table.add_column(heading, justify="right")
     for one in shown:
         table.add_row(
-            written(one.patient),
+            Text(written(one.patient)),
             str(one.parasitized),
             _share(one.sensitivity),
             str(one.uninfected),

@@ -88,7 +88,7 @@ def metrics(settings: EvaluateSettings, result: EvaluationResult) -> dict[str, A
         "comparison": _comparison(result),
         "gates": [{**asdict(gate), "met": gate.met} for gate in result.gates],
         "gate_on": str(settings.gates.on),
-        "command": settings.command,
+        "command": written(settings.command),
     }
 
 
@@ -208,7 +208,10 @@ def _share(part: int, whole: int) -> tuple[str | None, ...]:
 def _disagreements(result: EvaluationResult) -> str:
     other = result.comparison
     assert other is not None
-    header = ("path", "label", "patient", result.model.name, other.model.name)
+    names = [result.model.name, other.model.name]
+    if names[0] == names[1]:
+        names[1] += " (compared)"
+    header = ("path", "label", "patient", *names)
     rows = []
     for place in other.disagreements:
         image = result.predictions[place].image

@@ -139,7 +139,7 @@ def _patients(patients: Sequence[PatientResult]) -> bytes:
         axes.plot([100 * share.low, 100 * share.high], [place, place], color=BLUE, linewidth=1.5)
         axes.plot(100 * share.value, place, "o", color=BLUE, markersize=5)
     names = [f"{written(one.patient)}  ({one.parasitized})" for one in shown]
-    axes.set_yticks(range(len(shown)), names, fontsize=8)
+    axes.set_yticks(range(len(shown)), names, fontsize=8, parse_math=False)
     axes.set(xlim=(-1, 101), xlabel="sensitivity (% of parasitized cells, 95 % interval)")
     axes.set_ylabel("patient (parasitized cells)")
     if len(infected) > len(shown):
