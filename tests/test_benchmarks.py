@@ -35,3 +35,17 @@ def test_memory_is_measured_for_each_number_of_images(labelled: Path) -> None:
     )
 
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["100", "200"]
+
+
+def test_training_is_measured_for_each_way(labelled: Path) -> None:
+    script = ROOT / "benchmarks" / "training.py"
+
+    done = subprocess.run(
+        [sys.executable, str(script), str(labelled), "--rounds", "1", "--images", "100"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "100 images, 1 rounds" in done.stdout
+    assert done.stdout.count("median of the rounds' ratios") == 3

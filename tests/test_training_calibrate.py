@@ -18,7 +18,7 @@ def drawn(temperature: float, cells: int = 40_000) -> tuple[np.ndarray, np.ndarr
     return 1 / (1 + np.exp(-logit * temperature)), positive
 
 
-@pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
+@pytest.mark.parametrize("temperature", [0.6, 1.0, 2.5])
 def test_a_known_temperature_is_found_again(temperature: float) -> None:
     raw, positive = drawn(temperature)
     assert fit_temperature(raw, positive, EVEN) == pytest.approx(temperature, rel=0.04)
@@ -72,3 +72,10 @@ class TestThreshold:
         goal = ThresholdGoal.parse("sensitivity=1")
         with pytest.raises(MalscanError, match="no threshold reaches sensitivity=1 on the valid"):
             choose_threshold(np.array([0.001, 0.5]), np.array([True, False]), goal)
+
+
+def test_a_few_cells_told_apart_without_error_do_not_make_the_model_certain() -> None:
+    positive = np.array([True, False] * 10)
+    raw = np.where(positive, 0.8, 0.2)
+
+    assert fit_temperature(raw, positive, EVEN) == pytest.approx(0.5, abs=1e-3)

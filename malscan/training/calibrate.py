@@ -16,6 +16,10 @@ from malscan.training.settings import ThresholdGoal
 
 DEFAULT_THRESHOLD = 0.5
 
+_TEMPERATURES = (0.5, 10.0)
+"""Bounds of a temperature: for a few cells that are told apart without error the likelihood alone
+would make every probability 0 or 1."""
+
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
@@ -51,7 +55,7 @@ def fit_temperature(raw: Floats, positive: Bools, weights: npt.NDArray[np.float3
     def loss(log_temperature: float) -> float:
         return float((weight * np.logaddexp(0, -sign * logit / np.exp(log_temperature))).mean())
 
-    found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded")
+    found = minimize_scalar(loss, bounds=np.log(_TEMPERATURES), method="bounded")
     return round(float(np.exp(found.x)), 6)
 
 

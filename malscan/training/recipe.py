@@ -123,7 +123,9 @@ class Preset:
 
 PRESETS = {
     "default": Preset(NetworkName.COMPACT, SplitKind.PATIENT, Recipe()),
-    "adapt": Preset(NetworkName.COMPACT, SplitKind.PATIENT, Recipe(epochs=12, learning_rate=1e-3)),
+    "adapt": Preset(
+        NetworkName.COMPACT, SplitKind.PATIENT, Recipe(epochs=20, batch_size=32, learning_rate=3e-4)
+    ),
     "notebook": Preset(
         NetworkName.BASELINE,
         SplitKind.NOTEBOOK,
