@@ -312,7 +312,7 @@ class TestGates:
         assert result.code == 4
         assert result.err.splitlines()[:2] == [
             "Gate missed: accuracy 0.8125 is 0.0875 below the least of 0.9",
-            "Gate missed: specificity 0.7500 is 0.2000 below the least of 0.95",
+            "Gate missed: specificity 0.7500 is 0.2 below the least of 0.95",
         ]
         assert result.err.splitlines()[2].startswith("Gate missed: ROC AUC 0.7")
         assert len(result.err.splitlines()) == 3

@@ -85,7 +85,7 @@ def print_missed_gates(result: EvaluationResult) -> None:
         else:
             short = gate.limit - gate.value
             out.print(
-                f"Gate missed: {name} {gate.value:.4f} is {short:.2g} below the least of "
+                f"Gate missed: {name} {gate.value:.4f} is {short:.3g} below the least of "
                 f"{gate.limit:g}"
             )
 
