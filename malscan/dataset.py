@@ -1,6 +1,6 @@
 """Labelled cells, from two class folders or a table, each with its class and patient."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from malscan.patients import PatientRule, patient_rule
 from malscan.settings import DataSettings
 from malscan.walk import CellImage, Walk
 
+MOST_FAILED = 0.05
+"""Share of unreadable images from which a data set is not to be trusted."""
 _NAMES_SHOWN = 8
 
 
@@ -57,6 +59,25 @@ def labelled_cells(settings: DataSettings, *, both_classes: bool = True) -> Labe
         names = " and no ".join(missing)
         raise MalscanError(f"no {names} cells in {data}. {_how_to_name_classes(data)}")
     return labelled
+
+
+def check_failed(failed: Sequence[tuple[str, str]], images: int, *, allowed: bool) -> None:
+    """Refuse a data set of which too many images cannot be read.
+
+    Args:
+        failed: path and reason of each image that could not be read.
+        images: how many there are in all.
+        allowed: accept any number.
+
+    Raises:
+        MalscanError: more than `MOST_FAILED` of them failed.
+    """
+    if len(failed) > MOST_FAILED * images and not allowed:
+        path, reason = failed[0]
+        raise MalscanError(
+            f"{len(failed)} of {images} images cannot be read, more than {MOST_FAILED:.0%}; "
+            f"the first is {path}: {reason}. Mend or remove them, or give --allow-failed."
+        )
 
 
 def _of_folder(settings: DataSettings, rule: PatientRule) -> LabelledCells:

@@ -8,8 +8,8 @@ import numpy as np
 
 from malscan.atomic import locked
 from malscan.bootstrap import Floats
-from malscan.dataset import LabelledCells, labelled_cells
-from malscan.errors import ExitCode, MalscanError
+from malscan.dataset import LabelledCells, check_failed, labelled_cells
+from malscan.errors import ExitCode
 from malscan.evaluation.folder import check_target, write_evaluation
 from malscan.evaluation.result import (
     Comparison,
@@ -34,9 +34,6 @@ from malscan.prediction import Prediction
 from malscan.predictor import Predictor
 from malscan.report.row import written
 from malscan.settings import KerasFileSettings
-
-MOST_FAILED = 0.05
-"""Share of unreadable images from which a data set is not to be trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +79,8 @@ def evaluate(
             _predict(model, labelled, settings, len(models), listener) for model in models
         ]
         selection = select(predictions[0], seen, allow_seen=settings.allow_seen)
-        _check_failures(selection, settings)
+        failed = [(one.image.path, str(one.error)) for one in selection.failed]
+        check_failed(failed, len(predictions[0]), allowed=settings.allow_failed)
         unknown = sum(one.image.patient is None for one in selection.evaluated)
         if 0 < unknown < len(selection.evaluated):
             listener.on_message(
@@ -123,16 +121,6 @@ def _predict(
         predictions += batch
         listener.on_images(len(batch), models * len(labelled.cells))
     return predictions
-
-
-def _check_failures(selection: Selection, settings: EvaluateSettings) -> None:
-    failed, images = len(selection.failed), len(selection.failed) + len(selection.readable)
-    if failed > MOST_FAILED * images and not settings.allow_failed:
-        first = selection.failed[0]
-        raise MalscanError(
-            f"{failed} of {images} images cannot be read, more than {MOST_FAILED:.0%}; the first "
-            f"is {first.image.path}: {first.error}. Mend or remove them, or give --allow-failed."
-        )
 
 
 def _judge(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from malscan.dataset import LabelledCells
+from malscan.dataset import LabelledCells, check_failed
 from malscan.errors import MalscanError
 from malscan.patients import read_patient_list, with_known_patient
 from malscan.preprocess import Preprocessing
@@ -15,8 +15,6 @@ from malscan.training.listener import TrainListener
 from malscan.training.recipe import SplitKind
 from malscan.training.settings import Cache, SplitSettings, TrainSettings
 
-MOST_FAILED = 0.05
-"""Share of unreadable images from which a data set is not to be trusted."""
 _SHOWN = 3
 
 
@@ -120,12 +118,7 @@ def load_parts(
         for name, part in split.parts().items()
     }
     failed = [(image.path, reason) for part in loaded.values() for image, reason in part.failed]
-    if len(failed) > MOST_FAILED * images and not settings.allow_failed:
-        path, reason = failed[0]
-        raise MalscanError(
-            f"{len(failed)} of {images} images cannot be read, more than {MOST_FAILED:.0%}; "
-            f"the first is {path}: {reason}. Mend or remove them, or give --allow-failed."
-        )
+    check_failed(failed, images, allowed=settings.allow_failed)
     parts = _without_copies(loaded, failed, listener)
     for name, part in parts.by_name().items():
         if not split.parts()[name]:
