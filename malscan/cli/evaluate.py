@@ -65,15 +65,7 @@ def evaluate(
     rescale: model_options.Rescale = None,
     resize_kernel: model_options.ResizeKernel = None,
     class_order: model_options.ClassOrderOption = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            metavar="P",
-            help="Call a cell parasitized from this probability on, 0..1.",
-            show_default="the model's",
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
+    threshold: model_options.Threshold = None,
     prevalence: Annotated[
         float | None,
         typer.Option(
@@ -82,10 +74,7 @@ def evaluate(
             rich_help_panel=_MODEL,
         ),
     ] = None,
-    batch_size: Annotated[
-        int,
-        typer.Option(metavar="N", help="Images to a forward pass.", rich_help_panel=_MODEL),
-    ] = DEFAULT_BATCH_SIZE,
+    batch_size: model_options.BatchSize = DEFAULT_BATCH_SIZE,
     min_accuracy: Annotated[float | None, _gate("accuracy")] = None,
     min_sensitivity: Annotated[float | None, _gate("sensitivity")] = None,
     min_specificity: Annotated[float | None, _gate("specificity")] = None,

@@ -1,4 +1,4 @@
-"""Options that say what the Keras file of a model does not."""
+"""Options on models that scan and evaluate share."""
 
 from typing import Annotated
 
@@ -35,4 +35,17 @@ ClassOrderOption = Annotated[
         show_default="parasitized,uninfected",
         rich_help_panel=_MODEL,
     ),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        metavar="P",
+        help="Call a cell parasitized from this probability on, 0..1.",
+        show_default="the model's",
+        rich_help_panel=_MODEL,
+    ),
+]
+BatchSize = Annotated[
+    int,
+    typer.Option(metavar="N", help="Images to a forward pass.", rich_help_panel=_MODEL),
 ]

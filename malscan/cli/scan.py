@@ -74,19 +74,8 @@ def scan(
     rescale: model_options.Rescale = None,
     resize_kernel: model_options.ResizeKernel = None,
     class_order: model_options.ClassOrderOption = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            metavar="P",
-            help="Call a cell parasitized from this probability on, 0..1.",
-            show_default="the model's",
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int,
-        typer.Option(metavar="N", help="Images to a forward pass.", rich_help_panel=_MODEL),
-    ] = DEFAULT_BATCH_SIZE,
+    threshold: model_options.Threshold = None,
+    batch_size: model_options.BatchSize = DEFAULT_BATCH_SIZE,
     keep_going: Annotated[
         bool,
         typer.Option("--keep-going", help="Exit 0 all the same, not 3.", rich_help_panel=_FAILURES),
