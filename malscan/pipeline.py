@@ -120,6 +120,17 @@ def full_batch(pixels: tf.Tensor, batch_size: int) -> tf.Tensor:
     return tf.pad(pixels, [[0, missing], [0, 0], [0, 0], [0, 0]]) if missing else pixels
 
 
+def as_written(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Keep TensorFlow from tuning a dataset: there is nothing to tune, and it costs seconds.
+
+    The tuner wakes after 10 ms, then 20, 40 and so on; the end of the dataset waits until it
+    next wakes, up to as long as everything before took.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
+
+
 class _Feeder:
     """Hands images to the graph, a batch at a time, and keeps their records meanwhile."""
 
@@ -175,12 +186,13 @@ def _dataset(
     given = tf.data.Dataset.from_generator(
         feeder.give, output_signature=(tf.TensorSpec([None], tf.int64), names, names)
     )
-    return given.interleave(
+    loaded = given.interleave(
         tf.autograph.experimental.do_not_convert(load),
         cycle_length=cores,
         num_parallel_calls=cores,
         deterministic=True,
-    ).prefetch(1)
+    )
+    return as_written(loaded.prefetch(1))
 
 
 def _loader(

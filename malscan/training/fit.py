@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from malscan.errors import MalscanError
 from malscan.labels import CLASSES
+from malscan.pipeline import as_written
 from malscan.settings import DEFAULT_BATCH_SIZE
 from malscan.training.augment import augment
 from malscan.training.cells import Cells, Places
@@ -178,7 +179,7 @@ class _Feed:
         prepare = tf.autograph.experimental.do_not_convert(self._prepare)
         steps = -(-len(self._cells) // self._batch_size)
         known = given.apply(tf.data.experimental.assert_cardinality(steps))
-        return known.map(prepare, num_parallel_calls=1).prefetch(2)
+        return as_written(known.map(prepare, num_parallel_calls=1).prefetch(2))
 
     @contextmanager
     def faults_told(self) -> Iterator[None]:
