@@ -21,7 +21,7 @@ from malscan.report.names import STDOUT, run_record_path
 from malscan.report.row import Row, row_of
 from malscan.report.summary import Summary, Tally
 from malscan.settings import ScanSettings
-from malscan.walk import CellImage, Walk
+from malscan.walk import CellImage, Walk, at_least_one
 
 PRECISION = "float32"
 FAILURES_KEPT = 10
@@ -84,12 +84,12 @@ def scan(
         MalscanError: no image, no valid model, a report that cannot be written.
     """
     clock = _Clock()
-    walk = Walk(settings.paths, listed=settings.listed)
+    walk = Walk(settings.paths, listed=settings.listed, selection=settings.selection)
     files = [Path(out) for out in settings.outs if out != STDOUT]
     with locked(files):
         model = open_model(find_model(settings.model), settings.keras_file)
         threshold = model.threshold if settings.threshold is None else settings.threshold
-        images = _at_least_one(walk, settings.allow_empty)
+        images = at_least_one(walk, settings.allow_empty)
         with _opened(settings.outs) as reports:
             tally = Tally()
             counts = _Counts()
@@ -143,21 +143,6 @@ class _Counts:
                 self.failures.append(row)
             if prediction.grey:
                 self.grey[row.slide] += 1
-
-
-def _at_least_one(walk: Walk, allow_empty: bool) -> Iterator[CellImage]:
-    """The walk, after making sure that it finds something."""
-    images = iter(walk)
-    first = next(images, None)
-    if first is not None:
-        return chain([first], images)
-    if allow_empty:
-        return iter(())
-    skipped = f" ({walk.skipped} other files were passed over)" if walk.skipped else ""
-    raise MalscanError(
-        f"no image found{skipped}. Give folders that hold PNG, JPEG, TIFF, WebP, BMP or GIF "
-        "files; --allow-empty makes this an empty report."
-    )
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from malscan.errors import UsageError
 from malscan.kernel import Kernel
 from malscan.report.names import check_names
+from malscan.selection import EVERY_IMAGE, Selection
 from malscan.walk import check_paths
 
 DEFAULT_BATCH_SIZE = 256
@@ -67,6 +68,8 @@ class ScanSettings:
         paths: folders and files.
         outs: names of reports; the suffix picks the format, `-` is CSV to stdout.
         listed: further paths, one by one (`--files-from`).
+        null: lists of paths have a zero byte after each path instead of a line end.
+        selection: which of the images there are wanted.
         model: model folder, Keras file or `embedded`; None for `MALSCAN_MODEL`, else the
             embedded model.
         keras_file: what a Keras file does not say; for no other model.
@@ -85,6 +88,8 @@ class ScanSettings:
     paths: tuple[str, ...]
     outs: tuple[str, ...]
     listed: Iterable[str] = ()
+    null: bool = False
+    selection: Selection = EVERY_IMAGE
     model: Path | None = None
     keras_file: KerasFileSettings = KerasFileSettings()
     threshold: float | None = None
