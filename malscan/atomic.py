@@ -3,7 +3,8 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,6 +12,8 @@ from typing import Self
 import filelock
 
 from malscan.errors import LockedError, MalscanError
+
+_LOCK_POLL_SECONDS = 0.2
 
 
 class AtomicFile:
@@ -151,13 +154,21 @@ def publish_folder(partial: Path, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(paths: Iterable[Path]) -> Iterator[None]:
+def locked(
+    paths: Iterable[Path], *, wait: float = 0, check: Callable[[], object] = lambda: None
+) -> Iterator[None]:
     """Hold the locks `.NAME.lock` beside some outputs; the system frees them if we die.
 
+    Args:
+        paths: the outputs.
+        wait: seconds to wait for another run that holds one of them.
+        check: called several times a second while waiting; may raise.
+
     Raises:
-        LockedError: another run holds one of them.
+        LockedError: another run holds one of them, still.
         MalscanError: a lock cannot be made there.
     """
+    deadline = time.monotonic() + wait
     with contextlib.ExitStack() as stack:
         # The same order in every run: two runs cannot each wait for the other's lock.
         for target, path in sorted({Path(os.path.realpath(path)): path for path in paths}.items()):
@@ -166,14 +177,23 @@ def locked(paths: Iterable[Path]) -> Iterator[None]:
                 raise MalscanError(f"cannot write {path}: no such folder. Make it, or check it.")
             lock = filelock.FileLock(target.with_name(f".{target.name}.lock"))
             try:
-                stack.enter_context(lock.acquire(timeout=0))
-            except filelock.Timeout:
-                raise LockedError(
-                    f"another run is writing {path}. Wait until it has ended, or name another file."
-                ) from None
+                while not _is_acquired(lock):
+                    if time.monotonic() >= deadline:
+                        raise LockedError(
+                            f"another run is writing {path}. Wait until it has ended, or name "
+                            "another file."
+                        )
+                    check()
             except OSError as error:
                 raise _cannot_write(path, error) from None
+            stack.callback(lock.release)
         yield
+
+
+def _is_acquired(lock: filelock.BaseFileLock) -> bool:
+    with contextlib.suppress(filelock.Timeout):
+        lock.acquire(timeout=_LOCK_POLL_SECONDS, poll_interval=_LOCK_POLL_SECONDS / 2)
+    return lock.is_locked
 
 
 def _cannot_write(path: Path, error: OSError) -> MalscanError:

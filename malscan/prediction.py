@@ -20,6 +20,7 @@ class Prediction:
             None if the image failed.
         error: why the image failed; None if it did not.
         grey: whether the file holds no colour, which the model was not trained for.
+        unsettled: whether the image failed only because it was left for a later run.
         pixel_hash: of its pixels, where it was asked for (see `malscan.pipeline.Loaded`).
     """
 
@@ -27,6 +28,7 @@ class Prediction:
     probability: float | None
     error: str | None
     grey: bool = False
+    unsettled: bool = False
     pixel_hash: int | None = None
 
     def call(self, threshold: float) -> str | None:

@@ -9,12 +9,23 @@ from pathlib import Path
 
 from malscan.errors import UsageError
 from malscan.kernel import Kernel
-from malscan.report.names import check_names
+from malscan.report.names import STDOUT, check_names
 from malscan.walk import check_paths
 
 DEFAULT_BATCH_SIZE = 256
 LARGEST_BATCH = 8192
+YEAR = 366 * 24 * 3600
 ANY_MODEL = "a folder made by `malscan train`, or a local .keras or .h5 file"
+
+
+def check_range(name: str, value: float, least: float, most: float) -> None:
+    """Make sure that a number that was asked for makes sense.
+
+    Raises:
+        UsageError: it is not between `least` and `most`.
+    """
+    if not least <= value <= most:
+        raise UsageError(f"{name} {value:g} is not between {least:g} and {most:g}")
 
 
 class Precision(StrEnum):
@@ -60,6 +71,33 @@ class KerasFileSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class NightlySettings:
+    """How a scan that is run again and again goes about the runs before and beside it.
+
+    Attributes:
+        update: take over results of the last run of the same report for unchanged images.
+        verify_content: compare images by their content, not by size and time of change.
+        settle: leave images for the next run that were changed less than so many seconds ago.
+        wait: seconds to wait for another run that writes the same report.
+        stall_timeout: seconds without anything read after which the scan gives up; 0 is never.
+
+    Raises:
+        UsageError: a number is out of its range.
+    """
+
+    update: bool = False
+    verify_content: bool = False
+    settle: float = 0
+    wait: float = 0
+    stall_timeout: float = 300
+
+    def __post_init__(self) -> None:
+        check_range("--settle", self.settle, 0, YEAR)
+        check_range("--wait", self.wait, 0, YEAR)
+        check_range("--stall-timeout", self.stall_timeout, 0, YEAR)
+
+
+@dataclass(frozen=True, slots=True)
 class ScanSettings:
     """What to scan, how, and where to.
 
@@ -76,6 +114,7 @@ class ScanSettings:
         keep_going: images that cannot be read do not change the exit code.
         fail_on_failed: stop at the first image that cannot be read.
         allow_empty: finding no image gives an empty report instead of an error.
+        nightly: what to do about earlier runs and such that run now.
 
     Raises:
         UsageError: a path or the model does not exist, a report has an unknown suffix, or a
@@ -93,9 +132,12 @@ class ScanSettings:
     keep_going: bool = False
     fail_on_failed: bool = False
     allow_empty: bool = False
+    nightly: NightlySettings = NightlySettings()
 
     def __post_init__(self) -> None:
         check_names(self.outs)
+        if self.nightly.update and STDOUT in self.outs:
+            raise UsageError("--update needs a report file to go on from. Add --out report.csv")
         check_paths(self.paths)
         if self.model is not None:
             check_model_exists(self.model, ANY_MODEL)
@@ -167,13 +209,3 @@ def check_model_exists(model: Path, wanted: str = "a folder made by `malscan tra
 def is_embedded(model: Path) -> bool:
     """Whether a name stands for the embedded model."""
     return str(model) == "embedded" and not os.path.exists(model)
-
-
-def check_range(name: str, value: float, least: float, most: float) -> None:
-    """Make sure that a number that was asked for makes sense.
-
-    Raises:
-        UsageError: it is not between `least` and `most`.
-    """
-    if not least <= value <= most:
-        raise UsageError(f"{name} {value:g} is not between {least:g} and {most:g}")

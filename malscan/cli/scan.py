@@ -14,12 +14,13 @@ from malscan.cli import model_options
 from malscan.cli.guard import guarded
 from malscan.errors import UsageError
 from malscan.quiet import native_output_hidden
-from malscan.settings import DEFAULT_BATCH_SIZE, KerasFileSettings, ScanSettings
+from malscan.settings import DEFAULT_BATCH_SIZE, KerasFileSettings, NightlySettings, ScanSettings
 from malscan.stopping import StopRequests
 from malscan.walk import read_list
 
 _WHAT = "What to scan"
 _MODEL = "Model"
+_NIGHTLY = "Run again and again"
 _FAILURES = "Images that cannot be read"
 _MESSAGES = "Messages"
 
@@ -76,6 +77,46 @@ def scan(
     class_order: model_options.ClassOrderOption = None,
     threshold: model_options.Threshold = None,
     batch_size: model_options.BatchSize = DEFAULT_BATCH_SIZE,
+    update: Annotated[
+        bool,
+        typer.Option(
+            "--update",
+            help="Compute only what is new or changed since the last run of this report.",
+            rich_help_panel=_NIGHTLY,
+        ),
+    ] = False,
+    verify_content: Annotated[
+        bool,
+        typer.Option(
+            "--verify-content",
+            help="Tell changed images by content, not by size and time.",
+            rich_help_panel=_NIGHTLY,
+        ),
+    ] = False,
+    settle: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="Leave images for the next run that were changed less than this ago.",
+            rich_help_panel=_NIGHTLY,
+        ),
+    ] = 0,
+    wait: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="Wait for another run that writes this report.",
+            rich_help_panel=_NIGHTLY,
+        ),
+    ] = 0,
+    stall_timeout: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="Give up if nothing can be read for so long; 0: never.",
+            rich_help_panel=_NIGHTLY,
+        ),
+    ] = 300,
     keep_going: Annotated[
         bool,
         typer.Option("--keep-going", help="Exit 0 all the same, not 3.", rich_help_panel=_FAILURES),
@@ -120,6 +161,7 @@ def scan(
                 keep_going=keep_going,
                 fail_on_failed=fail_on_failed,
                 allow_empty=allow_empty,
+                nightly=NightlySettings(update, verify_content, settle, wait, stall_timeout),
             )
             with StopRequests() as stop, native_output_hidden(not verbose):
                 exit_code = _run(settings, stop, quiet)
@@ -129,17 +171,13 @@ def scan(
 def _run(settings: ScanSettings, stop: StopRequests, quiet: bool) -> int:
     from malscan.cli.console import bars_wanted
     from malscan.cli.scan_display import ScanBar, print_scan
-    from malscan.scan import Progress
     from malscan.scan import scan as run
+    from malscan.scanning.listener import ScanListener
 
     bar = ScanBar(bars_wanted(quiet))
-
-    def on_progress(progress: Progress) -> None:
-        bar(progress)
-        stop.check()
-
+    message = (lambda text: None) if quiet else bar.message
     try:
-        result = run(settings, on_progress)
+        result = run(settings, ScanListener(bar, message, stop.check))
     finally:
         bar.close()
     if not quiet:

@@ -4,14 +4,18 @@ import sys
 from collections.abc import Iterable
 
 from rich import box
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from tqdm import tqdm
 
 from malscan.cli.console import RESEARCH_USE, console
 from malscan.parasitaemia import Estimate
+from malscan.report.row import Row
 from malscan.report.summary import SlideSummary
-from malscan.scan import Progress, ScanResult
+from malscan.scan import ScanResult
+from malscan.scanning.counts import Counts
+from malscan.scanning.listener import Progress
 
 SLIDES_SHOWN = 30
 
@@ -30,6 +34,10 @@ class ScanBar:
             self._bar.set_postfix(failed=progress.failed, refresh=False)
         self._bar.update(progress.done - self._bar.n)
 
+    def message(self, text: str) -> None:
+        """Print a line, above the bar."""
+        tqdm.write(text, file=sys.stderr)
+
     def close(self) -> None:
         """Leave the last state on the screen."""
         self._bar.close()
@@ -45,24 +53,38 @@ def print_scan(result: ScanResult, outs: Iterable[str]) -> None:
         out.print(f"Warning: assumed: {'; '.join(result.model.assumed)}.", markup=False)
     for note in result.notes:
         out.print(f"Note: {note}", markup=False)
-    for slide, count in sorted(result.grey.items())[:SLIDES_SHOWN]:
+    for slide, count in sorted(result.counts.grey.items())[:SLIDES_SHOWN]:
         out.print(
             f"Warning: {slide}: {count} images without colour; the model was trained on stained "
             "cells in colour.",
             markup=False,
         )
-    if failed := result.summary.total.failed:
-        out.print(f"Warning: {failed} images could not be read; the report says why:")
-        for row in result.failures:
-            out.print(f"  {row.path}: {row.error}", markup=False)
-        if failed > len(result.failures):
-            out.print("  ...")
-    rate = result.summary.total.images / max(result.seconds, 1e-9)
-    out.print(f"{result.summary.total.images} images in {result.seconds:.1f} s ({rate:.0f}/s).")
+    _print_not_scored(out, result.counts)
+    images = result.counts.done
+    rate = images / max(result.seconds, 1e-9)
+    out.print(f"{images} images in {result.seconds:.1f} s ({rate:.0f}/s).")
+    if result.counts.reused:
+        out.print(f"{result.counts.reused} of them were known from an earlier run.")
     if result.skipped:
         out.print(f"{result.skipped} other files were passed over.")
     out.print(f"Wrote {', '.join(outs)}", markup=False)
     out.print(RESEARCH_USE)
+
+
+def _print_not_scored(out: Console, counts: Counts) -> None:
+    if counts.unsettled:
+        out.print(f"{counts.unsettled} images had just been changed and are left for the next run:")
+        _print_rows(out, counts.left, counts.unsettled)
+    if counts.unreadable:
+        out.print(f"Warning: {counts.unreadable} images could not be read; the report says why:")
+        _print_rows(out, counts.failures, counts.unreadable)
+
+
+def _print_rows(out: Console, rows: list[Row], count: int) -> None:
+    for row in rows:
+        out.print(f"  {row.path}: {row.error}", markup=False)
+    if count > len(rows):
+        out.print("  ...")
 
 
 def _summary_table(result: ScanResult) -> Table:
