@@ -201,9 +201,9 @@ def remove(file: Path) -> None:
 
 def _connect(file: Path, mode: str) -> sqlite3.Connection:
     # As a URI, because otherwise SQLite would make a file where none is. The lock of the report
-    # already keeps other runs away; waiting for a lock of SQLite would be waiting for nobody.
-    address = f"{Path(os.path.abspath(file)).as_uri()}?mode={mode}"  # noqa: PTH100
-    return sqlite3.connect(address, uri=True, check_same_thread=False, timeout=1)
+    # keeps other runs away; SQLite's own locks are a danger on network drives.
+    address = f"{Path(os.path.abspath(file)).as_uri()}?mode={mode}&nolock=1"  # noqa: PTH100
+    return sqlite3.connect(address, uri=True, check_same_thread=False)
 
 
 def _cells(entry: Entry) -> tuple[object, ...]:

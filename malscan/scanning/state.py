@@ -45,7 +45,7 @@ class State:
         self._earlier = earlier
         self._settings = settings
         self._message = message
-        self._folder = os.fsencode(Path.cwd())
+        self._folder = _current_folder()
 
     def decide(self, image: CellImage) -> Outcome | Pending:
         """Whether an image has to be computed, or what is known of it."""
@@ -122,6 +122,14 @@ class State:
             if entry and version.is_same(entry.size, entry.modified, entry.content):
                 return entry, journal is not self._running
         return None
+
+
+def _current_folder() -> bytes:
+    """Where relative paths start from; nowhere, if that folder has been removed."""
+    try:
+        return os.getcwdb()
+    except OSError:
+        return b""
 
 
 def _reused(image: CellImage, known: tuple[Entry, bool]) -> Outcome:
