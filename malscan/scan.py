@@ -12,9 +12,11 @@ from pathlib import Path
 
 from malscan import __version__
 from malscan.atomic import AtomicFile, locked
+from malscan.doubt import Band, band_to_use
 from malscan.errors import ExitCode, MalscanError, StoppedError
 from malscan.model import Model, find_model, open_model
 from malscan.prediction import Prediction
+from malscan.report.failed import FailedList
 from malscan.report.formats import open_report
 from malscan.report.interface import ModelFacts, Report, ScanFacts
 from malscan.report.names import STDOUT, run_record_path
@@ -35,8 +37,10 @@ class ScanResult:
         summary: counts and parasitaemia, slide by slide and in total.
         model: the model that was used.
         threshold: probability from which a cell was called parasitized.
+        uncertain: the doubt band, if there was one.
+        min_cells: classified images that a slide needed to be reliable.
         skipped: entries passed over because they are hidden or no images.
-        notes: parts of the tree that were left out on purpose.
+        notes: what else the user must be told, such as parts of the tree that were left out.
         grey: images without colour, by slide.
         failures: the first few images that could not be read.
         seconds: duration.
@@ -46,6 +50,8 @@ class ScanResult:
     summary: Summary
     model: Model
     threshold: float
+    uncertain: Band | None
+    min_cells: int
     skipped: int
     notes: list[str]
     grey: dict[str, int]
@@ -86,32 +92,37 @@ def scan(
     clock = _Clock()
     walk = Walk(settings.paths, listed=settings.listed)
     files = [Path(out) for out in settings.outs if out != STDOUT]
-    with locked(files):
+    listed = [] if settings.failed_to is None else [settings.failed_to]
+    with locked([*files, *listed]):
         model = open_model(find_model(settings.model), settings.keras_file)
         threshold = model.threshold if settings.threshold is None else settings.threshold
+        uncertain, about_band = band_to_use(settings.uncertain, model.uncertain, threshold)
         images = _at_least_one(walk, settings.allow_empty)
-        with _opened(settings.outs) as reports:
-            tally = Tally()
+        with _opened(settings) as reports:
+            tally = Tally(threshold, settings.min_cells)
             counts = _Counts()
             for predictions in _predict(model, images, settings):
-                rows = [row_of(prediction, threshold) for prediction in predictions]
+                rows = [row_of(one, threshold, uncertain) for one in predictions]
                 _check_failures(rows, settings)
                 for report in reports:
                     report.write(rows)
                 tally.add(rows)
                 counts.add(predictions, rows)
                 _tell(on_progress, counts, walk)
-            summary = tally.summary(model.error_rates, threshold)
+            summary = tally.summary(model.error_rates)
             for report in reports:
-                report.finish(_model_facts(model), _scan_facts(settings, threshold), summary)
+                facts = _scan_facts(settings, threshold, uncertain)
+                report.finish(_model_facts(model), facts, summary)
             _publish(reports, files, _run_record(clock, summary, walk, _model_facts(model)))
     clean = settings.keep_going or not summary.total.failed
     return ScanResult(
         summary=summary,
         model=model,
         threshold=threshold,
+        uncertain=uncertain,
+        min_cells=settings.min_cells,
         skipped=walk.skipped,
-        notes=walk.notes,
+        notes=_notes(walk, about_band, reports),
         grey=dict(counts.grey),
         failures=counts.failures,
         seconds=clock.seconds(),
@@ -161,15 +172,27 @@ def _at_least_one(walk: Walk, allow_empty: bool) -> Iterator[CellImage]:
 
 
 @contextmanager
-def _opened(outs: Iterable[str]) -> Iterator[list[Report]]:
+def _opened(settings: ScanSettings) -> Iterator[list[Report]]:
     """Open all reports; whatever was not published when the context ends is discarded."""
     with ExitStack() as stack:
-        reports = []
-        for out in outs:
-            report = open_report(out)
-            stack.callback(report.discard)
-            reports.append(report)
+        reports: list[Report] = []
+        for out in settings.outs:
+            reports.append(open_report(out, summary_only=settings.summary_only))
+            stack.callback(reports[-1].discard)
+        if settings.failed_to is not None:
+            reports.append(FailedList(settings.failed_to, null=settings.null))
+            stack.callback(reports[-1].discard)
         yield reports
+
+
+def _notes(walk: Walk, about_band: str | None, reports: Iterable[Report]) -> list[str]:
+    notes = list(walk.notes)
+    if about_band is not None:
+        notes.append(about_band)
+    for report in reports:
+        if isinstance(report, FailedList):
+            notes += report.notes()
+    return notes
 
 
 def _predict(
@@ -208,8 +231,16 @@ def _model_facts(model: Model) -> ModelFacts:
     return ModelFacts(model.name, model.sha256, model.network, model.assumed)
 
 
-def _scan_facts(settings: ScanSettings, threshold: float) -> ScanFacts:
-    return ScanFacts(threshold, settings.batch_size, PRECISION, settings.any_size)
+def _scan_facts(settings: ScanSettings, threshold: float, uncertain: Band | None) -> ScanFacts:
+    return ScanFacts(
+        threshold=threshold,
+        uncertain=uncertain,
+        min_cells=settings.min_cells,
+        batch_size=settings.batch_size,
+        precision=PRECISION,
+        any_size=settings.any_size,
+        summary_only=settings.summary_only,
+    )
 
 
 def _run_record(clock: _Clock, summary: Summary, walk: Walk, model: ModelFacts) -> str:
