@@ -17,7 +17,7 @@ _LOCK_POLL_SECONDS = 0.2
 
 
 class AtomicFile:
-    """A text file (UTF-8) that is written beside its final place and renamed at the end."""
+    """A file that is written beside its final place and renamed at the end; text is UTF-8."""
 
     def __init__(self, path: Path) -> None:
         """Open the file beside its final place.
@@ -34,18 +34,18 @@ class AtomicFile:
         if self._target.exists() and not self._target.is_file():
             raise MalscanError(f"cannot write {path}: it is no regular file. Name another.")
         try:
-            self._file = self._partial.open("w", encoding="utf-8", newline="")
+            self._file = self._partial.open("wb")
         except OSError as error:
             raise _cannot_write(path, error) from None
 
-    def write(self, text: str) -> None:
-        """Append text.
+    def write(self, data: str | bytes) -> None:
+        """Append text or bytes.
 
         Raises:
             MalscanError: the disk is full, or the folder is gone.
         """
         try:
-            self._file.write(text)
+            self._file.write(data.encode() if isinstance(data, str) else data)
         except OSError as error:
             raise _cannot_write(self.path, error) from None
 
@@ -92,23 +92,16 @@ class AtomicFile:
         self.discard()
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file of bytes beside its place and rename it when it is on the disk.
+def write_atomically(path: Path, data: str | bytes) -> None:
+    """Write a file beside its place and rename it when it is on the disk.
 
     Raises:
         MalscanError: it cannot be written; what was there stays.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise _cannot_write(path, error) from None
+    with AtomicFile(path) as file:
+        file.write(data)
+        file.close()
+        file.publish()
 
 
 @contextlib.contextmanager

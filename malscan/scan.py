@@ -11,9 +11,11 @@ from pathlib import Path
 
 from malscan import __version__
 from malscan.atomic import AtomicFile, locked
+from malscan.doubt import Band, band_to_use
 from malscan.errors import ExitCode, MalscanError, StoppedError
 from malscan.model import Model, find_model, open_model
 from malscan.prediction import Prediction
+from malscan.report.failed import FailedList
 from malscan.report.formats import open_report
 from malscan.report.interface import ModelFacts, Report, ScanFacts
 from malscan.report.names import STDOUT, run_record_path
@@ -40,8 +42,10 @@ class ScanResult:
         counts: what became of the images.
         model: the model that was used.
         threshold: probability from which a cell was called parasitized.
+        uncertain: the doubt band, if there was one.
+        min_cells: classified images that a slide needed to be reliable.
         skipped: entries passed over because they are hidden or no images.
-        notes: parts of the tree that were left out on purpose.
+        notes: what else the user must be told, such as parts of the tree that were left out.
         seconds: duration.
         exit_code: `OK` or `SOME_UNREADABLE`.
     """
@@ -50,6 +54,8 @@ class ScanResult:
     counts: Counts
     model: Model
     threshold: float
+    uncertain: Band | None
+    min_cells: int
     skipped: int
     notes: list[str]
     seconds: float
@@ -74,7 +80,8 @@ def scan(settings: ScanSettings, listener: ScanListener = ScanListener()) -> Sca
     """
     files = [Path(out) for out in settings.outs if out != STDOUT]
     nightly = settings.nightly
-    with locked(files, wait=nightly.wait, check=listener.check):
+    listed = [] if settings.failed_to is None else [settings.failed_to]
+    with locked([*files, *listed], wait=nightly.wait, check=listener.check):
         scan = _Scan(settings, listener, files)
         known = fingerprint(scan.model, scan.facts)
         first = files[0] if files else None
@@ -92,15 +99,21 @@ class _Scan:
         self._listener = listener
         self._files = files
         self._walk = Walk(settings.paths, listed=settings.listed)
-        self._tally = Tally()
         self._counts = Counts()
         self.model = open_model(find_model(settings.model), settings.keras_file)
         given = settings.threshold
+        threshold = self.model.threshold if given is None else given
+        uncertain, about_band = band_to_use(settings.uncertain, self.model.uncertain, threshold)
+        self._notes = [] if about_band is None else [about_band]
+        self._tally = Tally(threshold, settings.min_cells)
         self.facts = ScanFacts(
-            threshold=self.model.threshold if given is None else given,
+            threshold=threshold,
+            uncertain=uncertain,
+            min_cells=settings.min_cells,
             batch_size=settings.batch_size,
             precision=PRECISION,
             any_size=settings.any_size,
+            summary_only=settings.summary_only,
         )
 
     def run(self, state: State) -> ScanResult:
@@ -108,7 +121,7 @@ class _Scan:
         try:
             with ExitStack() as stack:
                 found = stack.enter_context(self._found(state))
-                reports = stack.enter_context(_opened(self._settings.outs))
+                reports = stack.enter_context(_opened(self._settings))
                 for some in found:
                     self._take(some, state, reports)
                 summary = self._finish(reports)
@@ -121,8 +134,10 @@ class _Scan:
             counts=self._counts,
             model=self.model,
             threshold=self.facts.threshold,
+            uncertain=self.facts.uncertain,
+            min_cells=self._settings.min_cells,
             skipped=self._walk.skipped,
-            notes=self._walk.notes,
+            notes=[*self._walk.notes, *self._notes],
             seconds=self._seconds(),
             exit_code=ExitCode.OK if clean else ExitCode.SOME_UNREADABLE,
         )
@@ -139,7 +154,8 @@ class _Scan:
 
     def _take(self, some: list[Outcome], state: State, reports: Iterable[Report]) -> None:
         """Write down the outcomes of some consecutive images."""
-        rows = [row_of(outcome.prediction, self.facts.threshold) for outcome in some]
+        threshold, uncertain = self.facts.threshold, self.facts.uncertain
+        rows = [row_of(outcome.prediction, threshold, uncertain) for outcome in some]
         state.add(some)
         if self._settings.fail_on_failed:
             _check_failures(some)
@@ -158,10 +174,12 @@ class _Scan:
         Where the first one is, the others are, too.
         """
         model = self.model
-        summary = self._tally.summary(model.error_rates, self.facts.threshold)
+        summary = self._tally.summary(model.error_rates)
         facts = ModelFacts(model.name, model.sha256, model.network, model.assumed)
         for report in reports:
             report.finish(facts, self.facts, summary)
+            if isinstance(report, FailedList):
+                self._notes += report.notes()
         if self._files:
             with AtomicFile(run_record_path(self._files[0])) as record:
                 record.write(self._record(facts))
@@ -213,14 +231,16 @@ def _at_least_one(found: Iterator[list[Outcome]], walk: Walk) -> Iterator[list[O
 
 
 @contextmanager
-def _opened(outs: Iterable[str]) -> Iterator[list[Report]]:
+def _opened(settings: ScanSettings) -> Iterator[list[Report]]:
     """Open all reports; whatever was not published when the context ends is discarded."""
     with ExitStack() as stack:
-        reports = []
-        for out in outs:
-            report = open_report(out)
-            stack.callback(report.discard)
-            reports.append(report)
+        reports: list[Report] = []
+        for out in settings.outs:
+            reports.append(open_report(out, summary_only=settings.summary_only))
+            stack.callback(reports[-1].discard)
+        if settings.failed_to is not None:
+            reports.append(FailedList(settings.failed_to, null=settings.null))
+            stack.callback(reports[-1].discard)
         yield reports
 
 

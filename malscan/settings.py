@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from malscan.doubt import Band, check_band
 from malscan.errors import UsageError
 from malscan.kernel import Kernel
 from malscan.report.names import STDOUT, check_names
@@ -15,6 +16,9 @@ from malscan.walk import check_paths
 DEFAULT_BATCH_SIZE = 256
 LARGEST_BATCH = 8192
 YEAR = 366 * 24 * 3600
+MIN_CELLS = 2000
+"""Cells that counting practice asks of a thin smear with few parasites (CDC, DPDx: 500, and 2,000
+where fewer than 1 % are parasitized)."""
 ANY_MODEL = "a folder made by `malscan train`, or a local .keras or .h5 file"
 
 
@@ -109,6 +113,11 @@ class ScanSettings:
             embedded model.
         keras_file: what a Keras file does not say; for no other model.
         threshold: probability from which a cell is called parasitized; None for the model's.
+        uncertain: the doubt band; None for the model's, equal bounds for none.
+        min_cells: classified images that a slide needs to be reliable.
+        summary_only: leave the images themselves out of the reports.
+        failed_to: where a list of the failed images goes, if wanted.
+        null: paths in lists end with a zero byte instead of a line end.
         batch_size: images to a forward pass.
         any_size: accept images with a side over 512 pixels.
         keep_going: images that cannot be read do not change the exit code.
@@ -127,6 +136,11 @@ class ScanSettings:
     model: Path | None = None
     keras_file: KerasFileSettings = KerasFileSettings()
     threshold: float | None = None
+    uncertain: Band | None = None
+    min_cells: int = MIN_CELLS
+    summary_only: bool = False
+    failed_to: Path | None = None
+    null: bool = False
     batch_size: int = DEFAULT_BATCH_SIZE
     any_size: bool = False
     keep_going: bool = False
@@ -135,14 +149,19 @@ class ScanSettings:
     nightly: NightlySettings = NightlySettings()
 
     def __post_init__(self) -> None:
-        check_names(self.outs)
+        check_names(self.outs, self.failed_to)
         if self.nightly.update and STDOUT in self.outs:
             raise UsageError("--update needs a report file to go on from. Add --out report.csv")
+        if self.summary_only and STDOUT in self.outs:
+            raise UsageError("--out - has no summary: with --summary-only nothing would be left")
         check_paths(self.paths)
         if self.model is not None:
             check_model_exists(self.model, ANY_MODEL)
         if self.threshold is not None:
             check_range("--threshold", self.threshold, 0, 1)
+        if self.uncertain is not None:
+            check_band("--uncertain", self.uncertain)
+        check_range("--min-cells", self.min_cells, 0, 1e9)
         check_range("--batch-size", self.batch_size, 1, LARGEST_BATCH)
 
 

@@ -14,13 +14,20 @@ from malscan.cli import model_options
 from malscan.cli.guard import guarded
 from malscan.errors import UsageError
 from malscan.quiet import native_output_hidden
-from malscan.settings import DEFAULT_BATCH_SIZE, KerasFileSettings, NightlySettings, ScanSettings
+from malscan.settings import (
+    DEFAULT_BATCH_SIZE,
+    MIN_CELLS,
+    KerasFileSettings,
+    NightlySettings,
+    ScanSettings,
+)
 from malscan.stopping import StopRequests
 from malscan.walk import read_list
 
 _WHAT = "What to scan"
 _MODEL = "Model"
 _NIGHTLY = "Run again and again"
+_REPORTS = "Reports"
 _FAILURES = "Images that cannot be read"
 _MESSAGES = "Messages"
 
@@ -36,7 +43,8 @@ def scan(
         list[str] | None,
         typer.Option(
             metavar="REPORT",
-            help="Report to write: .csv or .json; may be repeated. '-' is CSV to stdout.",
+            help="Report to write: .csv, .json, .jsonl, .html or .parquet; may be repeated. "
+            "'-' is CSV to stdout.",
         ),
     ] = None,
     files_from: Annotated[
@@ -76,6 +84,15 @@ def scan(
     resize_kernel: model_options.ResizeKernel = None,
     class_order: model_options.ClassOrderOption = None,
     threshold: model_options.Threshold = None,
+    uncertain: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="LOW HIGH",
+            help="Call a cell uncertain from LOW on, below HIGH; 0 0: none.",
+            show_default="the model's",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
     batch_size: model_options.BatchSize = DEFAULT_BATCH_SIZE,
     update: Annotated[
         bool,
@@ -117,6 +134,30 @@ def scan(
             rich_help_panel=_NIGHTLY,
         ),
     ] = 300,
+    min_cells: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="Mark slides with fewer classified cells as unreliable.",
+            rich_help_panel=_REPORTS,
+        ),
+    ] = MIN_CELLS,
+    summary_only: Annotated[
+        bool,
+        typer.Option(
+            "--summary-only",
+            help="Leave the images out of the reports.",
+            rich_help_panel=_REPORTS,
+        ),
+    ] = False,
+    failed_to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="List their paths in FILE, for --files-from.",
+            rich_help_panel=_FAILURES,
+        ),
+    ] = None,
     keep_going: Annotated[
         bool,
         typer.Option("--keep-going", help="Exit 0 all the same, not 3.", rich_help_panel=_FAILURES),
@@ -156,6 +197,10 @@ def scan(
                 model=model,
                 keras_file=KerasFileSettings(rescale, resize_kernel, class_order),
                 threshold=threshold,
+                uncertain=uncertain,
+                min_cells=min_cells,
+                summary_only=summary_only,
+                failed_to=failed_to,
                 batch_size=batch_size,
                 any_size=any_size,
                 keep_going=keep_going,

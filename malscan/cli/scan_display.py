@@ -47,6 +47,10 @@ def print_scan(result: ScanResult, outs: Iterable[str]) -> None:
     """Print summary table, warnings and where the reports are."""
     out = console()
     out.print(_summary_table(result))
+    if not all(slide.reliable for slide in (*result.summary.slides, result.summary.total)):
+        out.print(
+            f"* under {result.min_cells:,} classified cells: parasitaemia unreliable (--min-cells)."
+        )
     if result.summary.not_corrected:
         out.print(f"No corrected parasitaemia: {result.summary.not_corrected}.", markup=False)
     if result.model.assumed:
@@ -88,33 +92,41 @@ def _print_rows(out: Console, rows: list[Row], count: int) -> None:
 
 
 def _summary_table(result: ScanResult) -> Table:
+    title = f"Model {escape(result.model.name)}, threshold {result.threshold:g}"
+    if result.uncertain is not None:
+        title += ", uncertain from {:g} to {:g}".format(*result.uncertain)
     table = Table(
-        title=f"Model {escape(result.model.name)}, threshold {result.threshold:g}",
+        title=title,
         caption="parasitaemia: % of classified cells (95 % interval)",
         box=box.SIMPLE_HEAD,
         title_justify="left",
         caption_justify="left",
     )
     table.add_column("slide", overflow="fold", min_width=8)
-    for heading in ("images", "failed", "para-\nsitized", "un-\ninfected"):
+    headings = ["images", "failed", "para-\nsitized", "un-\ninfected"]
+    if result.uncertain is not None:
+        headings.append("un-\ncertain")
+    for heading in headings:
         # Folded, a narrow terminal still shows every digit.
         table.add_column(heading, justify="right", overflow="fold", min_width=4)
     for heading in ("apparent\nparasitaemia", "corrected\nparasitaemia"):
         table.add_column(heading, justify="right", no_wrap=True, min_width=12, overflow="fold")
     slides = result.summary.slides
     for slide in slides[:SLIDES_SHOWN]:
-        table.add_row(*_cells(slide))
+        table.add_row(*_cells(slide, result))
     if len(slides) > SLIDES_SHOWN:
         table.add_row(f"... {len(slides) - SLIDES_SHOWN} more slides in the report")
     table.add_section()
-    table.add_row(*_cells(result.summary.total), style="bold")
+    table.add_row(*_cells(result.summary.total, result), style="bold")
     return table
 
 
-def _cells(slide: SlideSummary) -> tuple[str, ...]:
-    counts = (slide.images, slide.failed, slide.parasitized, slide.uninfected)
+def _cells(slide: SlideSummary, result: ScanResult) -> tuple[str, ...]:
+    counts = [slide.images, slide.failed, slide.parasitized, slide.uninfected]
+    if result.uncertain is not None:
+        counts.append(slide.uncertain)
     return (
-        escape(slide.slide),
+        escape(slide.slide) if slide.reliable else f"{escape(slide.slide)} *",
         *(str(count) for count in counts),
         _percent(slide.apparent),
         _percent(slide.corrected),

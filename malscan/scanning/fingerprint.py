@@ -4,7 +4,6 @@ import hashlib
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 from malscan.model import Model
@@ -22,14 +21,20 @@ def fingerprint(model: Model, facts: ScanFacts) -> Fingerprint:
         model: the model that is used.
         facts: the settings that reports state.
     """
-    settings = {name.replace("_", " "): repr(value) for name, value in asdict(facts).items()}
+    settings = {
+        "threshold": facts.threshold,
+        "doubt band": facts.uncertain,
+        "batch size": facts.batch_size,
+        "precision": facts.precision,
+        "size limit": not facts.any_size,
+    }
     wordy = {f"version of {name}": version for name, version in versions().items()}
     # How a Keras file is fed stands in no digest of the file.
     fed = repr((model.kernel, model.rescale, model.class_order))
     return {
         "model": model.sha256,
         "preprocessing": fed,
-        **settings,
+        **{name: repr(value) for name, value in settings.items()},
         **wordy,
         "processor": _processor(),
         "number of processor cores": str(len(os.sched_getaffinity(0))),
