@@ -17,6 +17,7 @@ from malscan.model import Model, find_model, open_model
 from malscan.prediction import Prediction
 from malscan.report.formats import open_report
 from malscan.report.interface import ModelFacts, Report, ScanFacts
+from malscan.report.montage import Montage
 from malscan.report.names import STDOUT, run_record_path
 from malscan.report.row import Row, row_of
 from malscan.report.summary import Summary, Tally
@@ -86,11 +87,12 @@ def scan(
     clock = _Clock()
     walk = Walk(settings.paths, listed=settings.listed)
     files = [Path(out) for out in settings.outs if out != STDOUT]
-    with locked(files):
+    folders = [] if settings.montage is None else [settings.montage]
+    with locked([*files, *folders]):
         model = open_model(find_model(settings.model), settings.keras_file)
         threshold = model.threshold if settings.threshold is None else settings.threshold
         images = _at_least_one(walk, settings.allow_empty)
-        with _opened(settings.outs) as reports:
+        with _opened(settings.outs, folders) as reports:
             tally = Tally()
             counts = _Counts()
             for predictions in _predict(model, images, settings):
@@ -161,12 +163,11 @@ def _at_least_one(walk: Walk, allow_empty: bool) -> Iterator[CellImage]:
 
 
 @contextmanager
-def _opened(outs: Iterable[str]) -> Iterator[list[Report]]:
+def _opened(outs: Iterable[str], montages: Iterable[Path]) -> Iterator[list[Report]]:
     """Open all reports; whatever was not published when the context ends is discarded."""
     with ExitStack() as stack:
-        reports = []
-        for out in outs:
-            report = open_report(out)
+        reports: list[Report] = []
+        for report in chain(map(open_report, outs), map(Montage, montages)):
             stack.callback(report.discard)
             reports.append(report)
         yield reports

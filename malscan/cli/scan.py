@@ -35,7 +35,14 @@ def scan(
         list[str] | None,
         typer.Option(
             metavar="REPORT",
-            help="Report to write: .csv or .json; may be repeated. '-' is CSV to stdout.",
+            help="Report to write: .csv, .json or .html; may be repeated. '-' is CSV to stdout.",
+        ),
+    ] = None,
+    montage: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for contact sheets: the cells of each slide worth a look, as PNG.",
         ),
     ] = None,
     files_from: Annotated[
@@ -120,6 +127,7 @@ def scan(
                 keep_going=keep_going,
                 fail_on_failed=fail_on_failed,
                 allow_empty=allow_empty,
+                montage=montage,
             )
             with StopRequests() as stop, native_output_hidden(not verbose):
                 exit_code = _run(settings, stop, quiet)
@@ -145,7 +153,7 @@ def _run(settings: ScanSettings, stop: StopRequests, quiet: bool) -> int:
     if not quiet:
         # The reports are there; that nobody reads the messages is no failure.
         with suppress(BrokenPipeError):
-            print_scan(result, settings.outs)
+            print_scan(result, settings.outs, settings.montage)
     return result.exit_code
 
 

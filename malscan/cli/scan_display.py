@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 from rich import box
 from rich.markup import escape
@@ -10,6 +11,7 @@ from tqdm import tqdm
 
 from malscan.cli.console import RESEARCH_USE, console
 from malscan.parasitaemia import Estimate
+from malscan.report.choice import SLIDES_SHOWN as SHEETS_DRAWN
 from malscan.report.summary import SlideSummary
 from malscan.scan import Progress, ScanResult
 
@@ -35,7 +37,7 @@ class ScanBar:
         self._bar.close()
 
 
-def print_scan(result: ScanResult, outs: Iterable[str]) -> None:
+def print_scan(result: ScanResult, outs: Iterable[str], montage: Path | None) -> None:
     """Print summary table, warnings and where the reports are."""
     out = console()
     out.print(_summary_table(result))
@@ -62,7 +64,15 @@ def print_scan(result: ScanResult, outs: Iterable[str]) -> None:
     if result.skipped:
         out.print(f"{result.skipped} other files were passed over.")
     out.print(f"Wrote {', '.join(outs)}", markup=False)
+    if montage is not None:
+        out.print(f"Wrote {montage}: {_sheets(len(result.summary.slides))}", markup=False)
     out.print(RESEARCH_USE)
+
+
+def _sheets(slides: int) -> str:
+    if slides <= SHEETS_DRAWN:
+        return f"contact sheets of {slides} slides"
+    return f"contact sheets of the {SHEETS_DRAWN} most surely parasitized of {slides:,} slides"
 
 
 def _summary_table(result: ScanResult) -> Table:

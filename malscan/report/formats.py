@@ -6,11 +6,16 @@ from pathlib import Path
 
 from malscan.errors import MalscanError
 from malscan.report.csv import CsvReport, CsvStream
+from malscan.report.html import HtmlReport
 from malscan.report.interface import Report
 from malscan.report.json import JsonReport
 from malscan.report.names import STDOUT
 
-FORMATS: dict[str, Callable[[Path], Report]] = {".csv": CsvReport, ".json": JsonReport}
+FORMATS: dict[str, Callable[[Path], Report]] = {
+    ".csv": CsvReport,
+    ".json": JsonReport,
+    ".html": HtmlReport,
+}
 """Report formats by suffix of the file, one for each of `malscan.report.names.SUFFIXES`."""
 
 

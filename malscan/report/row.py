@@ -49,6 +49,13 @@ def row_of(prediction: Prediction, threshold: float) -> Row:
     )
 
 
+def path_of(row: Row) -> str:
+    """The path that opens the image of a row; bytes that are not UTF-8 are surrogates."""
+    if row.path_bytes is None:
+        return row.path
+    return os.fsdecode(base64.b64decode(row.path_bytes))
+
+
 def written(name: str) -> str:
     r"""A path or slide as reports write it.
 
