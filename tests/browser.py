@@ -93,6 +93,7 @@ class Tab:
         """Say which colours the system prefers: `light` or `dark`."""
         feature = {"name": "prefers-color-scheme", "value": scheme}
         self.call("Emulation.setEmulatedMedia", features=[feature])
+        self.run("new Promise(requestAnimationFrame)")
 
     def open(self, path: Path) -> None:
         """Open a file and wait until it is there."""
@@ -104,8 +105,9 @@ class Tab:
             time.sleep(0.05)
 
     def run(self, script: str) -> Any:
-        """The value of a JavaScript expression in the page."""
-        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        """The value of a JavaScript expression in the page, or what it promises."""
+        options = {"returnByValue": True, "awaitPromise": True}
+        answer = self.call("Runtime.evaluate", expression=script, **options)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 

@@ -498,7 +498,7 @@ class TestPublishedSchema:
         assert faults(spoilt) != []
 
 
-@pytest.mark.parametrize("name", ["r.csv", "r.json", "R.CSV", "r.Json"])
+@pytest.mark.parametrize("name", ["r.csv", "r.json", "r.html", "R.CSV", "r.Json"])
 class TestWholeOrNotAtAll:
     def test_nothing_is_under_the_final_name_before_publication(
         self, name: str, tmp_path: Path
@@ -614,6 +614,8 @@ finally:
         pytest.param("r.csv", 120, id="csv at the end"),
         pytest.param("r.json", 5000, id="json while rows come in"),
         pytest.param("r.json", 30, id="json at the end"),
+        pytest.param("r.html", 5000, id="html while rows come in"),
+        pytest.param("r.html", 30, id="html at the end"),
     ],
 )
 def test_a_full_disk_is_an_error_that_names_the_report_and_leaves_nothing(

@@ -60,7 +60,7 @@ def groups(slide: SlideSummary, choice: Choice) -> tuple[Group, ...]:
         ),
     ]
     if slide.failed:
-        note = f"{_of(len(choice.failed), slide.failed)} images"
+        note = _of(len(choice.failed), slide.failed, " image")
         found.append(Group("Could not be read", note, choice.failed))
     return tuple(found)
 
@@ -70,8 +70,9 @@ def _surest(some: int, above: int) -> str:
 
 
 def _doubtful(some: int, others: int, any_above: bool) -> str:
-    kind = " others" if any_above else ""
-    return f"{_of(some, others)}{kind}, nearest the threshold first" if some else "none"
+    if not some:
+        return "none"
+    return f"{_of(some, others, ' other' if any_above else ' cell')}, nearest the threshold first"
 
 
 def tile(row: Row) -> Tile:
@@ -90,6 +91,7 @@ def _note(reason: str | None) -> str | None:
     return None if reason is None else shortened(shown(reason), LONGEST_NOTE)
 
 
-def _of(some: int, all_of_them: int) -> str:
+def _of(some: int, all_of_them: int, thing: str = "") -> str:
     """How many are shown of how many."""
-    return f"{some:,} of {all_of_them:,}" if some < all_of_them else f"{some:,}"
+    things = f"{thing}s" if thing and all_of_them != 1 else thing
+    return f"{some:,} of {all_of_them:,}{things}" if some < all_of_them else f"{some:,}{things}"

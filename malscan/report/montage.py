@@ -1,6 +1,7 @@
 """A folder of contact sheets: one picture a slide, with the cells that are worth a look."""
 
 import contextlib
+import csv
 import os
 import re
 import shutil
@@ -24,6 +25,8 @@ from malscan.report.summary import SlideSummary, Summary
 INDEX = "sheets.csv"
 """Says which sheet is of which slide, and that a folder is a montage."""
 LONGEST_SLUG = 80
+
+_OF_FILE_MANAGERS = {"Thumbs.db", "desktop.ini"}
 
 
 class Montage:
@@ -96,14 +99,24 @@ class Montage:
 def _check_target(path: Path) -> None:
     """Refuse, before any work, to replace anything but a montage."""
     if path.is_dir():
-        entries = {entry.name for entry in path.iterdir()}
-        if entries and INDEX not in entries:
+        names = {entry.name for entry in path.iterdir()}
+        strange = {name for name in names if not name.startswith(".")} - _OF_FILE_MANAGERS
+        if strange - _own(path):
             raise MalscanError(
                 f"{path} holds other things than a montage, and would be replaced. "
                 "Name another folder."
             )
     elif path.exists():
         raise MalscanError(f"cannot write {path}: it is no folder. Name a folder.")
+
+
+def _own(folder: Path) -> set[str]:
+    """The files of a folder that a montage wrote."""
+    try:
+        with (folder / INDEX).open(newline="", encoding="utf-8") as file:
+            return {INDEX, *(row[0] for row in csv.reader(file) if row)}
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return set()
 
 
 def _sheet_name(slide: str, taken: dict[str, str]) -> str:

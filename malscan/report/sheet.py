@@ -1,8 +1,10 @@
 """One contact sheet: the chosen cells of a slide as a picture."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import ceil
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -144,9 +146,9 @@ def _wrapped(
     words = _drawable(text)
     lines: list[str] = []
     while words and len(lines) < most:
-        end = len(words)
-        while end > 1 and font.getlength(words[:end]) > width:
-            end -= 1
+        ends = range(1, min(len(words), width) + 1)
+        fitting = bisect_right(ends, width, key=lambda end: ceil(font.getlength(words[:end])))
+        end = max(fitting, 1)
         blank = words.rfind(" ", 0, end)
         cut = blank if end < len(words) and blank > 0 else end
         lines.append(words[:cut])
