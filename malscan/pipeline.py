@@ -6,7 +6,6 @@ it comes out as a failure with a reason, and every image that went in is account
 """
 
 import os
-import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from malscan.decode import MAX_BYTES, UnreadableImageError, decode, decode_plain, is_plain
+from malscan.decode import decode, decode_plain, is_plain
+from malscan.picture import UnreadableImageError, fault_of_file, plain_reason
 from malscan.preprocess import Preprocessing, resize
 from malscan.walk import CellImage
 
@@ -147,7 +147,7 @@ class _Feeder:
         out: even a batch of which every image is refused comes back, and shows progress.
         """
         while (images := self._next()) is not None:
-            faults = (image.error or _fault_of_file(image.path) or "" for image in images)
+            faults = (image.error or fault_of_file(image.path) or "" for image in images)
             errors = [fault.encode(errors="backslashreplace") for fault in faults]
             paths = [_path_for_graph(image.path) for image in images]
             self._waiting.append(images)
@@ -249,27 +249,12 @@ def _decode_carefully(data: bytes, any_size: bool) -> tuple[np.ndarray, bool, by
     return decoded.pixels, decoded.grey, b""
 
 
-def _fault_of_file(path: str) -> str | None:
-    """Why a file must not be opened at all: a FIFO would block, a huge file fill the memory."""
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        return _plain(error)
-    except ValueError:
-        return "no file can have this name: it holds a zero byte"
-    if not stat.S_ISREG(status.st_mode):
-        return "not a regular file"
-    if status.st_size > MAX_BYTES:
-        return f"too large: a file of {status.st_size / 1e6:.0f} MB"
-    return None
-
-
 def _refused(image: CellImage, any_size: bool) -> Loaded:
     """Look a second time at an image that dropped out of the graph, to learn the reason."""
     try:
         decode(Path(image.path).read_bytes(), any_size=any_size)
     except OSError as error:
-        return Loaded(image, None, _plain(error))
+        return Loaded(image, None, plain_reason(error))
     except UnreadableImageError as error:
         return Loaded(image, None, str(error))
     return Loaded(image, None, "damaged, or still being written when it was read: scan it again")
@@ -282,7 +267,3 @@ def _path_for_graph(path: str) -> bytes:
         # TensorFlow takes `link/..` for `.`; to the system it is the parent of the link's target.
         return os.path.realpath(raw)
     return raw if raw.startswith(b"/") else b"./" + raw
-
-
-def _plain(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()

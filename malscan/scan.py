@@ -18,6 +18,7 @@ from malscan.prediction import Prediction
 from malscan.report.failed import FailedList
 from malscan.report.formats import open_report
 from malscan.report.interface import ModelFacts, Report, ScanFacts
+from malscan.report.montage import Montage
 from malscan.report.names import STDOUT, run_record_path
 from malscan.report.row import row_of, written
 from malscan.report.summary import Summary, Tally
@@ -80,8 +81,8 @@ def scan(settings: ScanSettings, listener: ScanListener = ScanListener()) -> Sca
     """
     files = [Path(out) for out in settings.outs if out != STDOUT]
     nightly = settings.nightly
-    listed = [] if settings.failed_to is None else [settings.failed_to]
-    with locked([*files, *listed], wait=nightly.wait, check=listener.check):
+    others = [path for path in (settings.failed_to, settings.montage) if path is not None]
+    with locked([*files, *others], wait=nightly.wait, check=listener.check):
         scan = _Scan(settings, listener, files)
         known = fingerprint(scan.model, scan.facts)
         first = files[0] if files else None
@@ -235,13 +236,19 @@ def _opened(settings: ScanSettings) -> Iterator[list[Report]]:
     """Open all reports; whatever was not published when the context ends is discarded."""
     with ExitStack() as stack:
         reports: list[Report] = []
-        for out in settings.outs:
-            reports.append(open_report(out, summary_only=settings.summary_only))
-            stack.callback(reports[-1].discard)
-        if settings.failed_to is not None:
-            reports.append(FailedList(settings.failed_to, null=settings.null))
-            stack.callback(reports[-1].discard)
+        for report in _reports(settings):
+            stack.callback(report.discard)
+            reports.append(report)
         yield reports
+
+
+def _reports(settings: ScanSettings) -> Iterator[Report]:
+    for out in settings.outs:
+        yield open_report(out, summary_only=settings.summary_only)
+    if settings.failed_to is not None:
+        yield FailedList(settings.failed_to, null=settings.null)
+    if settings.montage is not None:
+        yield Montage(settings.montage)
 
 
 def _predict(model: Model, settings: ScanSettings, watched: Watched[list[Outcome]]) -> Predict:

@@ -10,7 +10,7 @@ from pathlib import Path
 from malscan.doubt import Band, check_band
 from malscan.errors import UsageError
 from malscan.kernel import Kernel
-from malscan.report.names import STDOUT, check_names
+from malscan.report.names import STDOUT, check_montage, check_names
 from malscan.walk import check_paths
 
 DEFAULT_BATCH_SIZE = 256
@@ -123,11 +123,12 @@ class ScanSettings:
         keep_going: images that cannot be read do not change the exit code.
         fail_on_failed: stop at the first image that cannot be read.
         allow_empty: finding no image gives an empty report instead of an error.
+        montage: folder for contact sheets, one a slide; None for none.
         nightly: what to do about earlier runs and such that run now.
 
     Raises:
-        UsageError: a path or the model does not exist, a report has an unknown suffix, or a
-            number is out of its range.
+        UsageError: a path or the model does not exist, a report has an unknown suffix, a number
+            is out of its range, or contact sheets would be in the way.
     """
 
     paths: tuple[str, ...]
@@ -146,6 +147,7 @@ class ScanSettings:
     keep_going: bool = False
     fail_on_failed: bool = False
     allow_empty: bool = False
+    montage: Path | None = None
     nightly: NightlySettings = NightlySettings()
 
     def __post_init__(self) -> None:
@@ -155,6 +157,8 @@ class ScanSettings:
         if self.summary_only and STDOUT in self.outs:
             raise UsageError("--out - has no summary: with --summary-only nothing would be left")
         check_paths(self.paths)
+        if self.montage is not None:
+            check_montage(self.montage, self.outs, self.paths)
         if self.model is not None:
             check_model_exists(self.model, ANY_MODEL)
         if self.threshold is not None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from malscan.decode import MAX_SIDE, UnreadableImageError, decode, decode_plain, is_plain
+from malscan.decode import decode, decode_plain, is_plain
+from malscan.picture import MAX_SIDE, UnreadableImageError
 
 Pixels = NDArray[np.uint8]
 

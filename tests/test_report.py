@@ -515,7 +515,9 @@ class TestPublishedSchema:
         assert faults(spoilt) != []
 
 
-@pytest.mark.parametrize("name", ["r.csv", "r.json", "r.jsonl", "r.parquet", "R.CSV", "r.Json"])
+@pytest.mark.parametrize(
+    "name", ["r.csv", "r.json", "r.jsonl", "r.parquet", "r.html", "R.CSV", "r.Json"]
+)
 class TestWholeOrNotAtAll:
     def test_nothing_is_under_the_final_name_before_publication(
         self, name: str, tmp_path: Path
@@ -635,6 +637,8 @@ finally:
         pytest.param("r.jsonl", 60, id="jsonl at the end"),
         pytest.param("r.parquet", 40_000, id="parquet while rows come in"),
         pytest.param("r.parquet", 1000, id="parquet at the end"),
+        pytest.param("r.html", 5000, id="html while rows come in"),
+        pytest.param("r.html", 30, id="html at the end"),
     ],
 )
 def test_a_full_disk_is_an_error_that_names_the_report_and_leaves_nothing(

@@ -47,6 +47,13 @@ def scan(
             "'-' is CSV to stdout.",
         ),
     ] = None,
+    montage: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for contact sheets: the cells of each slide worth a look, as PNG.",
+        ),
+    ] = None,
     files_from: Annotated[
         str | None,
         typer.Option(
@@ -207,6 +214,7 @@ def scan(
                 fail_on_failed=fail_on_failed,
                 allow_empty=allow_empty,
                 nightly=NightlySettings(update, verify_content, settle, wait, stall_timeout),
+                montage=montage,
             )
             with StopRequests() as stop, native_output_hidden(not verbose):
                 exit_code = _run(settings, stop, quiet)
@@ -228,7 +236,7 @@ def _run(settings: ScanSettings, stop: StopRequests, quiet: bool) -> int:
     if not quiet:
         # The reports are there; that nobody reads the messages is no failure.
         with suppress(BrokenPipeError):
-            print_scan(result, settings.outs)
+            print_scan(result, settings.outs, settings.montage)
     return result.exit_code
 
 

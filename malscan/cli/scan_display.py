@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 from rich import box
 from rich.console import Console
@@ -11,6 +12,7 @@ from tqdm import tqdm
 
 from malscan.cli.console import RESEARCH_USE, console
 from malscan.parasitaemia import Estimate
+from malscan.report.choice import SLIDES_SHOWN as SHEETS_DRAWN
 from malscan.report.row import Row
 from malscan.report.summary import SlideSummary
 from malscan.scan import ScanResult
@@ -43,7 +45,7 @@ class ScanBar:
         self._bar.close()
 
 
-def print_scan(result: ScanResult, outs: Iterable[str]) -> None:
+def print_scan(result: ScanResult, outs: Iterable[str], montage: Path | None) -> None:
     """Print summary table, warnings and where the reports are."""
     out = console()
     out.print(_summary_table(result))
@@ -72,6 +74,8 @@ def print_scan(result: ScanResult, outs: Iterable[str]) -> None:
     if result.skipped:
         out.print(f"{result.skipped} other files were passed over.")
     out.print(f"Wrote {', '.join(outs)}", markup=False)
+    if montage is not None:
+        out.print(f"Wrote {montage}: {_sheets(len(result.summary.slides))}", markup=False)
     out.print(RESEARCH_USE)
 
 
@@ -89,6 +93,12 @@ def _print_rows(out: Console, rows: list[Row], count: int) -> None:
         out.print(f"  {row.path}: {row.error}", markup=False)
     if count > len(rows):
         out.print("  ...")
+
+
+def _sheets(slides: int) -> str:
+    if slides <= SHEETS_DRAWN:
+        return f"contact sheets of {slides} slides"
+    return f"contact sheets of the {SHEETS_DRAWN} most surely parasitized of {slides:,} slides"
 
 
 def _summary_table(result: ScanResult) -> Table:

@@ -12,10 +12,11 @@ from sklearn import metrics as sklearn
 from sklearn.calibration import calibration_curve
 
 from malscan.bootstrap import BINS
-from malscan.decode import UnreadableImageError, decode
+from malscan.decode import decode
 from malscan.evaluation.result import EvaluationResult
 from malscan.metrics import Figure, PatientResult
 from malscan.parasitaemia import apparent
+from malscan.picture import UnreadableImageError
 from malscan.prediction import Prediction
 from malscan.report.row import written
 

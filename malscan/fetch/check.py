@@ -162,7 +162,8 @@ def _undecodable(
     cells: Path, places: list[str], listener: FetchListener
 ) -> Iterator[tuple[str, str]]:
     """Images that a scan would not take; only here TensorFlow is loaded."""
-    from malscan.decode import UnreadableImageError, decode
+    from malscan.decode import decode
+    from malscan.picture import UnreadableImageError
 
     listener.on_phase(Phase("Decoding", "images", len(places)))
     for done, place in enumerate(sorted(places), start=1):

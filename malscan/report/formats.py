@@ -6,6 +6,7 @@ from pathlib import Path
 
 from malscan.errors import MalscanError
 from malscan.report.csv import CsvReport, CsvStream
+from malscan.report.html import HtmlReport
 from malscan.report.interface import ModelFacts, Report, ScanFacts
 from malscan.report.json import JsonReport
 from malscan.report.jsonl import JsonlReport
@@ -25,6 +26,7 @@ FORMATS: dict[str, Callable[[Path], Report]] = {
     ".csv": CsvReport,
     ".json": JsonReport,
     ".jsonl": JsonlReport,
+    ".html": HtmlReport,
     ".parquet": _parquet,
 }
 """Report formats by suffix of the file, one for each of `malscan.report.names.SUFFIXES`."""

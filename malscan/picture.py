@@ -1,0 +1,183 @@
+"""What can be told of a picture without TensorFlow: its limits, its faults, and Pillow's view.
+
+Scans decode through `malscan.decode`, which builds on this; what is only to be looked at does not
+need TensorFlow, which takes seconds to load.
+"""
+
+import io
+import os
+import stat
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+Pixels = npt.NDArray[np.uint8]
+
+MAX_SIDE = 512
+"""Longest side in pixels of a crop of one cell; larger pictures are likely whole fields."""
+MAX_PIXELS = 50_000_000
+MAX_BYTES = 512 * 1024 * 1024
+
+PNG_START = b"\x89PNG\r\n\x1a\n"
+JPEG_START = b"\xff\xd8\xff"
+PILLOW_FORMATS = ("JPEG", "TIFF", "WEBP", "BMP", "GIF")
+
+
+class UnreadableImageError(Exception):
+    """The image must not be scored; the text is the reason, for a technician."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Pixels of one image.
+
+    Attributes:
+        pixels: uint8 [height, width, 3], RGB, upright, transparency laid on black.
+        grey: whether the file holds no colour.
+    """
+
+    pixels: Pixels
+    grey: bool
+
+
+def fault_of_file(path: str) -> str | None:
+    """Why a file must not be opened at all: a FIFO would block, a huge file fill the memory."""
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        return plain_reason(error)
+    except ValueError:
+        return "no file can have this name: it holds a zero byte"
+    if not stat.S_ISREG(status.st_mode):
+        return "not a regular file"
+    if status.st_size > MAX_BYTES:
+        return f"too large: a file of {status.st_size / 1e6:.0f} MB"
+    return None
+
+
+def plain_reason(error: OSError) -> str:
+    """What the system says of a file, in its own words and without the name."""
+    return (error.strerror or str(error)).lower()
+
+
+def check_size(width: int, height: int, any_size: bool) -> None:
+    """Refuse a picture by the size in its header, before anything is decoded.
+
+    Raises:
+        UnreadableImageError: it has no pixel, too many, or is no crop of a single cell.
+    """
+    if width < 1 or height < 1:
+        raise UnreadableImageError(f"the header gives no size ({width} x {height} pixels)")
+    if width * height > MAX_PIXELS:
+        raise UnreadableImageError(
+            f"too large: {width} x {height} pixels, over {MAX_PIXELS // 1_000_000} megapixels"
+        )
+    if not any_size and max(width, height) > MAX_SIDE:
+        raise UnreadableImageError(
+            f"not a single-cell crop: {width} x {height} pixels, over {MAX_SIDE} on a side"
+        )
+
+
+def decode_with_pillow(
+    data: bytes, any_size: bool, formats: tuple[str, ...] = PILLOW_FORMATS
+) -> Decoded:
+    """Decode a file of one of the formats that are left to Pillow, or of another on demand.
+
+    Args:
+        data: the bytes of a file.
+        any_size: whether sides over `MAX_SIDE` are accepted.
+        formats: names of formats as Pillow knows them. A PNG is not turned, since scans do not
+            turn it either; Pillow accepts some damaged ones that scans refuse.
+
+    Raises:
+        UnreadableImageError: the file is truncated, damaged, too large, has several frames or
+            is of none of the formats.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=formats) as image:
+            check_size(image.width, image.height, any_size)
+            frames = getattr(image, "n_frames", 1)
+            if frames > 1:
+                raise UnreadableImageError(f"several frames or pages ({frames}), not one cell")
+            image.load()
+            if image.format == "JPEG" and not _jpeg_has_end(data):
+                raise UnreadableImageError("truncated: the JPEG has no end marker")
+            if image.format == "GIF" and not _gif_has_end(data):
+                raise UnreadableImageError("truncated: the GIF has no end")
+            upright = image if image.format == "PNG" else ImageOps.exif_transpose(image)
+            return Decoded(_rgb(upright), grey=upright.mode in ("1", "L", "LA", "I;16", "I;16B"))
+    except UnreadableImageError:
+        raise
+    except UnidentifiedImageError:
+        raise UnreadableImageError(_why_unidentified(data)) from None
+    except Image.DecompressionBombError:
+        raise UnreadableImageError("too large: the header promises too many pixels") from None
+    except Exception as error:
+        # Pillow's readers raise nearly any kind of error on damaged files.
+        word = "truncated" if "truncated" in str(error).lower() else "damaged"
+        raise UnreadableImageError(f"{word}: {error}") from None
+
+
+def _why_unidentified(data: bytes) -> str:
+    if data.startswith((JPEG_START, b"II*\0", b"MM\0*", b"RIFF", b"BM", b"GIF8", PNG_START[:4])):
+        return "truncated or damaged: the image header is not whole"
+    return "not an image in a known format (PNG, JPEG, TIFF, WebP, BMP, GIF)"
+
+
+def _jpeg_has_end(data: bytes) -> bool:
+    """Whether the marker segments of a JPEG run on to its end-of-image marker.
+
+    A plain search would be fooled by the end marker of an embedded thumbnail.
+    """
+    offset = 2
+    while (offset := data.find(b"\xff", offset)) >= 0 and offset + 1 < len(data):
+        marker = data[offset + 1]
+        if marker == 0xD9:
+            return True
+        if marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD8:
+            offset += 1 if marker == 0xFF else 2
+        else:
+            offset += 2 + int.from_bytes(data[offset + 2 : offset + 4], "big")
+    return False
+
+
+def _gif_has_end(data: bytes) -> bool:
+    """Whether the blocks of a GIF run on to its trailer; if not, more frames may be missing."""
+    offset = 13 + _gif_palette_bytes(data[10:11])
+    while offset < len(data) and data[offset] != 0x3B:
+        is_frame = data[offset] == 0x2C
+        offset += 11 + _gif_palette_bytes(data[offset + 9 : offset + 10]) if is_frame else 2
+        while offset < len(data) and data[offset]:
+            offset += 1 + data[offset]
+        offset += 1
+    return offset < len(data)
+
+
+def _gif_palette_bytes(flags: bytes) -> int:
+    return 3 << (flags[0] & 7) + 1 if flags and flags[0] & 0x80 else 0
+
+
+def _rgb(image: Image.Image) -> Pixels:
+    if image.mode.startswith("I;16"):
+        grey = from_16_bit(np.asarray(image).astype(np.uint16))
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise UnreadableImageError(f"pixels of {image.mode} type (32 bits) have no known range")
+    if image.has_transparency_data:
+        return on_black(np.asarray(image.convert("RGBA")))
+    return np.asarray(image.convert("RGB"))
+
+
+def from_16_bit(values: npt.NDArray[np.uint16]) -> Pixels:
+    """Bring 0..65535 to 0..255."""
+    return np.rint(values / 257.0).astype(np.uint8)
+
+
+def on_black(rgba: Pixels) -> Pixels:
+    """Lay transparent pixels on black, like the masked background of the training cells."""
+    alpha = rgba[:, :, 3:].astype(np.uint16)
+    if (alpha == 255).all():
+        return np.ascontiguousarray(rgba[:, :, :3])
+    return ((rgba[:, :, :3] * alpha + 127) // 255).astype(np.uint8)
