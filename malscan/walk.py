@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 
 from malscan.errors import MalscanError, UsageError
 from malscan.image_names import is_image_name
@@ -226,25 +226,11 @@ class Walk:
         return True
 
 
-def at_least_one(walk: Walk, allow_empty: bool) -> Iterator[CellImage]:
-    """The images of a walk, after making sure that there is one.
-
-    Args:
-        walk: not yet begun.
-        allow_empty: whether it may find nothing.
-
-    Raises:
-        MalscanError: it finds nothing.
-    """
-    images = iter(walk)
-    first = next(images, None)
-    if first is not None:
-        return chain([first], images)
-    if allow_empty:
-        return iter(())
+def no_image_error(walk: Walk) -> MalscanError:
+    """What to raise where a walk that has ended found no image."""
     counts = {"other files were passed over": walk.skipped, "were left out as asked": walk.left_out}
     why = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    raise MalscanError(
+    return MalscanError(
         f"no image found{f' ({why})' if why else ''}. Give folders that hold PNG, JPEG, TIFF, "
         "WebP, BMP or GIF files; --allow-empty makes this an empty report."
     )

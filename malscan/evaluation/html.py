@@ -3,11 +3,10 @@
 import base64
 from typing import Any
 
-import jinja2
-
 from malscan.evaluation.result import INDEPENDENCE_TEXTS, EvaluationResult
 from malscan.metrics import label
 from malscan.report.row import written
+from malscan.templating import render_page
 
 CAPTIONS = {
     "roc": "ROC curve with the operating point",
@@ -30,15 +29,9 @@ def report_html(found: dict[str, Any], result: EvaluationResult, drawn: dict[str
         result: the evaluation.
         drawn: pictures as PNG, by name.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("malscan"),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("evaluation.html.j2").render(
-        found,
+    return render_page(
+        "evaluation.html.j2",
+        **found,
         independence_text=INDEPENDENCE_TEXTS[result.independence],
         patients=[(written(one.patient), one) for one in result.patients],
         pictures=[

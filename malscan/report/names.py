@@ -1,17 +1,21 @@
 """What a report may be called; apart from the formats, so that a wrong name is told at once."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from malscan.errors import UsageError
 
 STDOUT = "-"
-SUFFIXES = (".csv", ".json")
+SUFFIXES = (".csv", ".json", ".jsonl", ".parquet", ".html")
 
 
-def check_names(outs: Sequence[str]) -> None:
+def check_names(outs: Sequence[str], failed_to: Path | None = None) -> None:
     """Check the names of reports before any work is done.
+
+    Args:
+        outs: names of reports.
+        failed_to: name of the list of failed images, if there is to be one.
 
     Raises:
         UsageError: none, an unknown suffix, a name twice, or stdout among others.
@@ -27,9 +31,36 @@ def check_names(outs: Sequence[str]) -> None:
             known = ", ".join(SUFFIXES)
             raise UsageError(f"unknown report format: {out}. Known suffixes: {known}, or - (CSV)")
     files = [file for out in outs if out != STDOUT for file in _files_of(Path(out))]
-    files += [run_record_path(Path(out)) for out in outs[:1]]
+    files += [run_record_path(Path(out)) for out in outs[:1] if out != STDOUT]
     if len({os.path.realpath(file) for file in files}) < len(files):
         raise UsageError("two of the files that these --out write would have the same name")
+    if str(failed_to) == STDOUT:
+        raise UsageError("--failed-to writes to a file, not to stdout. Name one.")
+    if failed_to is not None and os.path.realpath(failed_to) in map(os.path.realpath, files):
+        raise UsageError(f"--failed-to {failed_to} would replace a file of a report. Name another.")
+
+
+def check_montage(montage: Path, outs: Iterable[str], paths: Iterable[str]) -> None:
+    """Check where contact sheets are to go before any work is done.
+
+    Args:
+        montage: their folder, which is replaced as a whole.
+        outs: names of reports.
+        paths: folders and files to scan.
+
+    Raises:
+        UsageError: a report lies in it, or the next scan would take the sheets for cells.
+    """
+    place = Path(os.path.realpath(montage))
+    for out in outs:
+        if out != STDOUT and Path(os.path.realpath(out)).is_relative_to(place):
+            raise UsageError(f"--out {out} lies in --montage {montage}. Name another folder.")
+    for path in paths:
+        if place.is_relative_to(os.path.realpath(path)):
+            raise UsageError(
+                f"--montage {montage} lies in {path}, so that the next scan would take the sheets "
+                "for cells. Name a folder elsewhere."
+            )
 
 
 def summary_path(report: Path) -> Path:
