@@ -3,7 +3,8 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,9 +13,11 @@ import filelock
 
 from malscan.errors import LockedError, MalscanError
 
+_LOCK_POLL_SECONDS = 0.2
+
 
 class AtomicFile:
-    """A text file (UTF-8) that is written beside its final place and renamed at the end."""
+    """A file that is written beside its final place and renamed at the end; text is UTF-8."""
 
     def __init__(self, path: Path) -> None:
         """Open the file beside its final place.
@@ -31,18 +34,18 @@ class AtomicFile:
         if self._target.exists() and not self._target.is_file():
             raise MalscanError(f"cannot write {path}: it is no regular file. Name another.")
         try:
-            self._file = self._partial.open("w", encoding="utf-8", newline="")
+            self._file = self._partial.open("wb")
         except OSError as error:
             raise _cannot_write(path, error) from None
 
-    def write(self, text: str) -> None:
-        """Append text.
+    def write(self, data: str | bytes) -> None:
+        """Append text or bytes.
 
         Raises:
             MalscanError: the disk is full, or the folder is gone.
         """
         try:
-            self._file.write(text)
+            self._file.write(data.encode() if isinstance(data, str) else data)
         except OSError as error:
             raise _cannot_write(self.path, error) from None
 
@@ -89,23 +92,16 @@ class AtomicFile:
         self.discard()
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file of bytes beside its place and rename it when it is on the disk.
+def write_atomically(path: Path, data: str | bytes) -> None:
+    """Write a file beside its place and rename it when it is on the disk.
 
     Raises:
         MalscanError: it cannot be written; what was there stays.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise _cannot_write(path, error) from None
+    with AtomicFile(path) as file:
+        file.write(data)
+        file.close()
+        file.publish()
 
 
 @contextlib.contextmanager
@@ -151,13 +147,21 @@ def publish_folder(partial: Path, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(paths: Iterable[Path]) -> Iterator[None]:
+def locked(
+    paths: Iterable[Path], *, wait: float = 0, check: Callable[[], object] = lambda: None
+) -> Iterator[None]:
     """Hold the locks `.NAME.lock` beside some outputs; the system frees them if we die.
 
+    Args:
+        paths: the outputs.
+        wait: seconds to wait for another run that holds one of them.
+        check: called several times a second while waiting; may raise.
+
     Raises:
-        LockedError: another run holds one of them.
+        LockedError: another run holds one of them, still.
         MalscanError: a lock cannot be made there.
     """
+    deadline = time.monotonic() + wait
     with contextlib.ExitStack() as stack:
         # The same order in every run: two runs cannot each wait for the other's lock.
         for target, path in sorted({Path(os.path.realpath(path)): path for path in paths}.items()):
@@ -166,14 +170,23 @@ def locked(paths: Iterable[Path]) -> Iterator[None]:
                 raise MalscanError(f"cannot write {path}: no such folder. Make it, or check it.")
             lock = filelock.FileLock(target.with_name(f".{target.name}.lock"))
             try:
-                stack.enter_context(lock.acquire(timeout=0))
-            except filelock.Timeout:
-                raise LockedError(
-                    f"another run is writing {path}. Wait until it has ended, or name another file."
-                ) from None
+                while not _is_acquired(lock):
+                    if time.monotonic() >= deadline:
+                        raise LockedError(
+                            f"another run is writing {path}. Wait until it has ended, or name "
+                            "another file."
+                        )
+                    check()
             except OSError as error:
                 raise _cannot_write(path, error) from None
+            stack.callback(lock.release)
         yield
+
+
+def _is_acquired(lock: filelock.BaseFileLock) -> bool:
+    with contextlib.suppress(filelock.Timeout):
+        lock.acquire(timeout=_LOCK_POLL_SECONDS, poll_interval=_LOCK_POLL_SECONDS / 2)
+    return lock.is_locked
 
 
 def _cannot_write(path: Path, error: OSError) -> MalscanError:

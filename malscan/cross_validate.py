@@ -17,10 +17,11 @@ from malscan.model import METADATA, find_model, load_model
 from malscan.patients import patients_of, read_patient_list, with_known_patient
 from malscan.split import Split, split_into_folds
 from malscan.train import TrainListener, read_labelled
-from malscan.training.fingerprint import data_fingerprint, versions
+from malscan.training.fingerprint import data_fingerprint
 from malscan.training.one_model import train_split
 from malscan.training.settings import TrainSettings
 from malscan.training.workplace import FOLDS_RECORD, workplace
+from malscan.versions import versions
 
 FOLDS_SCHEMA = "malscan.folds/1"
 STARTED = "started.json"

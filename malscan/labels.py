@@ -4,6 +4,7 @@ import re
 
 PARASITIZED = "parasitized"
 UNINFECTED = "uninfected"
+UNCERTAIN = "uncertain"
 CLASSES = (PARASITIZED, UNINFECTED)
 """Class order of every network output: parasitized is 0, uninfected is 1."""
 

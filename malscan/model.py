@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from malscan.doubt import Band, is_band
 from malscan.errors import MalscanError, UsageError
 from malscan.foreign import KerasFile, read_keras_file
 from malscan.kernel import Kernel
@@ -72,6 +73,7 @@ class Model:
         kernel: resize kernel, a value of `malscan.preprocess.Kernel`.
         rescale: factor from uint8 pixels to network input.
         threshold: probability from which a cell is called parasitized.
+        uncertain: the doubt band that the model recommends around that threshold, if any.
         temperature: divisor of the logit that calibrates probabilities.
         weights: float32 arrays by variable path, batch normalisation already folded in; empty
             for a Keras file.
@@ -93,6 +95,7 @@ class Model:
     weights: Arrays
     error_rates: ErrorRates | None
     metadata: dict[str, Any]
+    uncertain: Band | None = None
     keras_file: KerasFile | None = None
     class_order: tuple[str, ...] = CLASSES
     assumed: tuple[str, ...] = ()
@@ -206,6 +209,7 @@ def load_model(folder: Path) -> Model:
             weights=weights,
             error_rates=rates,
             metadata=metadata,
+            uncertain=_band(metadata, "uncertain"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise MalscanError(_not_a_model(folder, f"{METADATA} lacks or garbles {error}")) from None
@@ -293,6 +297,17 @@ def _number(facts: dict[str, Any], key: str, least: float, most: float) -> float
     if not isinstance(value, int | float) or not least <= value <= most:
         raise ValueError(f"'{key}': not a number between {least:g} and {most:g}")
     return float(value)
+
+
+def _band(facts: dict[str, Any], key: str) -> Band | None:
+    """A pair of probabilities; models of earlier versions have none."""
+    band = facts.get(key)
+    if band is None:
+        return None
+    low, high = band
+    if not is_band((low, high)):
+        raise ValueError(f"'{key}': not two probabilities, the lower one first")
+    return float(low), float(high)
 
 
 def _whole_number(facts: dict[str, Any], key: str, least: int, most: int) -> int:

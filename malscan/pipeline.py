@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +58,7 @@ class Batch:
 
 
 def batches(
-    images: Iterable[CellImage],
+    images: Iterable[CellImage | None],
     preprocessing: Preprocessing,
     *,
     batch_size: int,
@@ -69,7 +68,8 @@ def batches(
     """Read, check, decode and resize images, in order, while the caller works on the last batch.
 
     Args:
-        images: may be lazy; it is drawn from another thread, a little ahead of the batches.
+        images: may be lazy; it is drawn from another thread, a little ahead of the batches. None
+            among them ends a batch early, even an empty one.
         preprocessing: what the model wants.
         batch_size: images to a batch.
         any_size: accept images with a side over `malscan.decode.MAX_SIDE` pixels.
@@ -134,7 +134,7 @@ def as_written(dataset: tf.data.Dataset) -> tf.data.Dataset:
 class _Feeder:
     """Hands images to the graph, a batch at a time, and keeps their records meanwhile."""
 
-    def __init__(self, images: Iterable[CellImage], batch_size: int) -> None:
+    def __init__(self, images: Iterable[CellImage | None], batch_size: int) -> None:
         self._images = iter(images)
         self._batch_size = batch_size
         self._waiting: deque[list[CellImage]] = deque()
@@ -146,7 +146,7 @@ class _Feeder:
         A place more ends each batch. It carries an error, so it is never read and never drops
         out: even a batch of which every image is refused comes back, and shows progress.
         """
-        while images := self._next():
+        while (images := self._next()) is not None:
             faults = (image.error or fault_of_file(image.path) or "" for image in images)
             errors = [fault.encode(errors="backslashreplace") for fault in faults]
             paths = [_path_for_graph(image.path) for image in images]
@@ -157,13 +157,20 @@ class _Feeder:
         """The images of the next batch to come back."""
         return self._waiting.popleft()
 
-    def _next(self) -> list[CellImage]:
-        """The next images; a fault of their source is kept for the thread that asked."""
+    def _next(self) -> list[CellImage] | None:
+        """The images of the next batch; a fault of their source is kept for who asked."""
+        batch: list[CellImage] = []
         try:
-            return list(islice(self._images, self._batch_size))
+            for image in self._images:
+                if image is None:
+                    return batch
+                batch.append(image)
+                if len(batch) == self._batch_size:
+                    return batch
         except BaseException as fault:
             self.fault = fault
-            return []
+            return None
+        return batch or None
 
 
 def _dataset(

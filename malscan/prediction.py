@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from malscan.labels import PARASITIZED, UNINFECTED
+from malscan.doubt import Band, in_band
+from malscan.labels import PARASITIZED, UNCERTAIN, UNINFECTED
 from malscan.walk import CellImage
 
 DECIMALS = 6
@@ -20,6 +21,7 @@ class Prediction:
             None if the image failed.
         error: why the image failed; None if it did not.
         grey: whether the file holds no colour, which the model was not trained for.
+        unsettled: whether the image failed only because it was left for a later run.
         pixel_hash: of its pixels, where it was asked for (see `malscan.pipeline.Loaded`).
     """
 
@@ -27,10 +29,18 @@ class Prediction:
     probability: float | None
     error: str | None
     grey: bool = False
+    unsettled: bool = False
     pixel_hash: int | None = None
 
-    def call(self, threshold: float) -> str | None:
-        """Class that the cell is called at a threshold; None if the image failed."""
+    def call(self, threshold: float, uncertain: Band | None = None) -> str | None:
+        """What the cell is called: a class, or `uncertain`; None if the image failed.
+
+        Args:
+            threshold: probability from which the cell is parasitized.
+            uncertain: the doubt band, if there is one.
+        """
         if self.probability is None:
             return None
+        if in_band(self.probability, uncertain):
+            return UNCERTAIN
         return PARASITIZED if self.probability >= threshold else UNINFECTED

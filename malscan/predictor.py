@@ -42,7 +42,7 @@ class Predictor:
 
     def predict(
         self,
-        images: Iterable[CellImage],
+        images: Iterable[CellImage | None],
         *,
         batch_size: int,
         any_size: bool = False,
@@ -51,7 +51,7 @@ class Predictor:
         """Predict images in their order.
 
         Args:
-            images: may be lazy.
+            images: may be lazy; None among them ends a batch early.
             batch_size: images to a forward pass.
             any_size: accept images with a side over `malscan.decode.MAX_SIDE` pixels.
             hashed: hash the pixels of each image, too.
@@ -87,7 +87,7 @@ class Predictor:
                 None if item.slot is None else round(float(scored[item.slot]), DECIMALS),
                 item.error,
                 item.grey,
-                item.pixel_hash,
+                pixel_hash=item.pixel_hash,
             )
             for item in batch.items
         ]

@@ -2,8 +2,7 @@
 
 import json
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -12,20 +11,27 @@ from pathlib import Path
 
 from malscan import __version__
 from malscan.atomic import AtomicFile, locked
+from malscan.doubt import Band, band_to_use
 from malscan.errors import ExitCode, MalscanError, StoppedError
 from malscan.model import Model, find_model, open_model
 from malscan.prediction import Prediction
+from malscan.report.failed import FailedList
 from malscan.report.formats import open_report
 from malscan.report.interface import ModelFacts, Report, ScanFacts
 from malscan.report.montage import Montage
 from malscan.report.names import STDOUT, run_record_path
-from malscan.report.row import Row, row_of
+from malscan.report.row import row_of, written
 from malscan.report.summary import Summary, Tally
+from malscan.scanning.counts import Counts
+from malscan.scanning.fingerprint import fingerprint
+from malscan.scanning.in_order import Outcome, Predict, outcomes
+from malscan.scanning.listener import Progress, ScanListener
+from malscan.scanning.state import State, opened_state
+from malscan.scanning.watched import Watched
 from malscan.settings import ScanSettings
 from malscan.walk import CellImage, Walk
 
 PRECISION = "float32"
-FAILURES_KEPT = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,127 +40,190 @@ class ScanResult:
 
     Attributes:
         summary: counts and parasitaemia, slide by slide and in total.
+        counts: what became of the images.
         model: the model that was used.
         threshold: probability from which a cell was called parasitized.
+        uncertain: the doubt band, if there was one.
+        min_cells: classified images that a slide needed to be reliable.
         skipped: entries passed over because they are hidden or no images.
-        notes: parts of the tree that were left out on purpose.
-        grey: images without colour, by slide.
-        failures: the first few images that could not be read.
+        notes: what else the user must be told, such as parts of the tree that were left out.
         seconds: duration.
         exit_code: `OK` or `SOME_UNREADABLE`.
     """
 
     summary: Summary
+    counts: Counts
     model: Model
     threshold: float
+    uncertain: Band | None
+    min_cells: int
     skipped: int
     notes: list[str]
-    grey: dict[str, int]
-    failures: list[Row]
     seconds: float
     exit_code: ExitCode
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a scan is.
-
-    Attributes:
-        done: images dealt with.
-        failed: of these, images that could not be read.
-        total: images in all; None until the walk has ended.
-    """
-
-    done: int
-    failed: int
-    total: int | None
-
-
-def scan(
-    settings: ScanSettings, on_progress: Callable[[Progress], object] = lambda progress: None
-) -> ScanResult:
+def scan(settings: ScanSettings, listener: ScanListener = ScanListener()) -> ScanResult:
     """Scan cell images and write reports.
+
+    What is computed is kept beside the first report as the scan goes: a scan that does not come
+    to its end goes on from there when it is run again.
 
     Args:
         settings: what to scan, how, and where to.
-        on_progress: called after each batch; an exception it raises ends the scan, and no
-            report is written.
+        listener: whom to tell how it goes.
 
     Raises:
         LockedError: another run writes one of the reports.
-        MalscanError: no image, no valid model, a report that cannot be written.
+        StoppedError: the listener asked to stop.
+        MalscanError: no image, no valid model, a report that cannot be written, or a drive that
+            gives nothing any more.
     """
-    clock = _Clock()
-    walk = Walk(settings.paths, listed=settings.listed)
     files = [Path(out) for out in settings.outs if out != STDOUT]
-    folders = [] if settings.montage is None else [settings.montage]
-    with locked([*files, *folders]):
-        model = open_model(find_model(settings.model), settings.keras_file)
-        threshold = model.threshold if settings.threshold is None else settings.threshold
-        images = _at_least_one(walk, settings.allow_empty)
-        with _opened(settings.outs, folders) as reports:
-            tally = Tally()
-            counts = _Counts()
-            for predictions in _predict(model, images, settings):
-                rows = [row_of(prediction, threshold) for prediction in predictions]
-                _check_failures(rows, settings)
-                for report in reports:
-                    report.write(rows)
-                tally.add(rows)
-                counts.add(predictions, rows)
-                _tell(on_progress, counts, walk)
-            summary = tally.summary(model.error_rates, threshold)
-            for report in reports:
-                report.finish(_model_facts(model), _scan_facts(settings, threshold), summary)
-            _publish(reports, files, _run_record(clock, summary, walk, _model_facts(model)))
-    clean = settings.keep_going or not summary.total.failed
-    return ScanResult(
-        summary=summary,
-        model=model,
-        threshold=threshold,
-        skipped=walk.skipped,
-        notes=walk.notes,
-        grey=dict(counts.grey),
-        failures=counts.failures,
-        seconds=clock.seconds(),
-        exit_code=ExitCode.OK if clean else ExitCode.SOME_UNREADABLE,
-    )
+    nightly = settings.nightly
+    others = [path for path in (settings.failed_to, settings.montage) if path is not None]
+    with locked([*files, *others], wait=nightly.wait, check=listener.check):
+        scan = _Scan(settings, listener, files)
+        known = fingerprint(scan.model, scan.facts)
+        first = files[0] if files else None
+        with opened_state(first, known, nightly, listener.on_message) as state:
+            return scan.run(state)
 
 
-class _Clock:
-    def __init__(self) -> None:
-        self.started = datetime.now(UTC)
+class _Scan:
+    """One scan under way."""
+
+    def __init__(self, settings: ScanSettings, listener: ScanListener, files: list[Path]) -> None:
+        self._started = datetime.now(UTC)
         self._start = time.monotonic()
+        self._settings = settings
+        self._listener = listener
+        self._files = files
+        self._walk = Walk(settings.paths, listed=settings.listed)
+        self._counts = Counts()
+        self.model = open_model(find_model(settings.model), settings.keras_file)
+        given = settings.threshold
+        threshold = self.model.threshold if given is None else given
+        uncertain, about_band = band_to_use(settings.uncertain, self.model.uncertain, threshold)
+        self._notes = [] if about_band is None else [about_band]
+        self._tally = Tally(threshold, settings.min_cells)
+        self.facts = ScanFacts(
+            threshold=threshold,
+            uncertain=uncertain,
+            min_cells=settings.min_cells,
+            batch_size=settings.batch_size,
+            precision=PRECISION,
+            any_size=settings.any_size,
+            summary_only=settings.summary_only,
+        )
 
-    def seconds(self) -> float:
+    def run(self, state: State) -> ScanResult:
+        """Deal with all images, and publish the reports."""
+        try:
+            with ExitStack() as stack:
+                found = stack.enter_context(self._found(state))
+                reports = stack.enter_context(_opened(self._settings))
+                for some in found:
+                    self._take(some, state, reports)
+                summary = self._finish(reports)
+                state.finish()
+        except StoppedError as stop:
+            raise StoppedError(stop.exit_code, f"{stop} {self._left_behind()}") from None
+        clean = self._settings.keep_going or not self._counts.unreadable
+        return ScanResult(
+            summary=summary,
+            counts=self._counts,
+            model=self.model,
+            threshold=self.facts.threshold,
+            uncertain=self.facts.uncertain,
+            min_cells=self._settings.min_cells,
+            skipped=self._walk.skipped,
+            notes=[*self._walk.notes, *self._notes],
+            seconds=self._seconds(),
+            exit_code=ExitCode.OK if clean else ExitCode.SOME_UNREADABLE,
+        )
+
+    @contextmanager
+    def _found(self, state: State) -> Iterator[Iterator[list[Outcome]]]:
+        """What is found, image by image, in another thread than this."""
+        timeout = self._settings.nightly.stall_timeout
+        watched = Watched[list[Outcome]](timeout, self._listener.check, self._left_behind)
+        with watched:
+            predict = _predict(self.model, self._settings, watched)
+            found = watched.items(outcomes(self._walk, state.decide, predict))
+            yield found if self._settings.allow_empty else _at_least_one(found, self._walk)
+
+    def _take(self, some: list[Outcome], state: State, reports: Iterable[Report]) -> None:
+        """Write down the outcomes of some consecutive images."""
+        threshold, uncertain = self.facts.threshold, self.facts.uncertain
+        rows = [row_of(outcome.prediction, threshold, uncertain) for outcome in some]
+        state.add(some)
+        if self._settings.fail_on_failed:
+            _check_failures(some)
+        for report in reports:
+            report.write(rows)
+        self._tally.add(rows)
+        self._counts.add(some, rows)
+        total = self._walk.images if self._walk.finished else None
+        counts = self._counts
+        self._listener.on_progress(Progress(counts.done, counts.unreadable, total))
+        self._listener.check()
+
+    def _finish(self, reports: list[Report]) -> Summary:
+        """Complete the reports and give them their names, the first one last.
+
+        Where the first one is, the others are, too.
+        """
+        model = self.model
+        summary = self._tally.summary(model.error_rates)
+        facts = ModelFacts(model.name, model.sha256, model.network, model.assumed)
+        for report in reports:
+            report.finish(facts, self.facts, summary)
+            if isinstance(report, FailedList):
+                self._notes += report.notes()
+        if self._files:
+            with AtomicFile(run_record_path(self._files[0])) as record:
+                record.write(self._record(facts))
+                record.close()
+                record.publish()
+        for report in reversed(reports):
+            report.publish()
+        return summary
+
+    def _record(self, model: ModelFacts) -> str:
+        """What happened on this run, apart from the reports, which hold no times."""
+        counts = self._counts
+        record = {
+            "malscan": __version__,
+            "model": asdict(model),
+            "started": self._started.isoformat(timespec="seconds"),
+            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(self._seconds(), 3),
+            "images": counts.done,
+            "computed": counts.done - counts.reused - counts.unsettled,
+            "reused": counts.reused,
+            "failed": counts.unreadable,
+            "left_for_next_run": counts.unsettled,
+            "skipped": self._walk.skipped,
+        }
+        return json.dumps(record, indent=2) + "\n"
+
+    def _seconds(self) -> float:
         return time.monotonic() - self._start
 
-
-class _Counts:
-    def __init__(self) -> None:
-        self.done = 0
-        self.failed = 0
-        self.grey: Counter[str] = Counter()
-        self.failures: list[Row] = []
-
-    def add(self, predictions: Iterable[Prediction], rows: Iterable[Row]) -> None:
-        for prediction, row in zip(predictions, rows, strict=True):
-            self.done += 1
-            self.failed += row.error is not None
-            if row.error is not None and len(self.failures) < FAILURES_KEPT:
-                self.failures.append(row)
-            if prediction.grey:
-                self.grey[row.slide] += 1
+    def _left_behind(self) -> str:
+        """What there is of a scan that does not come to its end, and what to do."""
+        so_far = f"after {self._counts.done} images; no report was written"
+        if not self._files:
+            return so_far
+        return f"{so_far}, but what was computed is kept: the same command goes on from there"
 
 
-def _at_least_one(walk: Walk, allow_empty: bool) -> Iterator[CellImage]:
-    """The walk, after making sure that it finds something."""
-    images = iter(walk)
-    first = next(images, None)
-    if first is not None:
-        return chain([first], images)
-    if allow_empty:
-        return iter(())
+def _at_least_one(found: Iterator[list[Outcome]], walk: Walk) -> Iterator[list[Outcome]]:
+    """The same, after making sure that there is something."""
+    for some in found:
+        if some:
+            return chain([some], found)
     skipped = f" ({walk.skipped} other files were passed over)" if walk.skipped else ""
     raise MalscanError(
         f"no image found{skipped}. Give folders that hold PNG, JPEG, TIFF, WebP, BMP or GIF "
@@ -163,79 +232,40 @@ def _at_least_one(walk: Walk, allow_empty: bool) -> Iterator[CellImage]:
 
 
 @contextmanager
-def _opened(outs: Iterable[str], montages: Iterable[Path]) -> Iterator[list[Report]]:
+def _opened(settings: ScanSettings) -> Iterator[list[Report]]:
     """Open all reports; whatever was not published when the context ends is discarded."""
     with ExitStack() as stack:
         reports: list[Report] = []
-        for report in chain(map(open_report, outs), map(Montage, montages)):
-            stack.callback(report.discard)
-            reports.append(report)
+        for out in settings.outs:
+            reports.append(open_report(out, summary_only=settings.summary_only))
+            stack.callback(reports[-1].discard)
+        if settings.failed_to is not None:
+            reports.append(FailedList(settings.failed_to, null=settings.null))
+            stack.callback(reports[-1].discard)
+        if settings.montage is not None:
+            reports.append(Montage(settings.montage))
+            stack.callback(reports[-1].discard)
         yield reports
 
 
-def _predict(
-    model: Model, images: Iterator[CellImage], settings: ScanSettings
-) -> Iterator[list[Prediction]]:
-    """Predict; TensorFlow is loaded here, after everything that is cheap to check."""
-    first = next(images, None)
-    if first is None:
-        return
-    from malscan.predictor import Predictor
+def _predict(model: Model, settings: ScanSettings, watched: Watched[list[Outcome]]) -> Predict:
+    """Computes images; TensorFlow is loaded at its first call, if there is one."""
 
-    yield from Predictor(model).predict(
-        chain([first], images), batch_size=settings.batch_size, any_size=settings.any_size
-    )
+    def predict(images: Iterator[CellImage | None]) -> Iterator[list[Prediction]]:
+        with watched.busy():
+            from malscan.predictor import Predictor
 
+            predictor = Predictor(model)
+        yield from predictor.predict(
+            images, batch_size=settings.batch_size, any_size=settings.any_size
+        )
 
-def _check_failures(rows: Iterable[Row], settings: ScanSettings) -> None:
-    if not settings.fail_on_failed:
-        return
-    for row in rows:
-        if row.error is not None:
-            raise MalscanError(f"{row.path}: {row.error} (--fail-on-failed: no report written)")
+    return predict
 
 
-def _tell(on_progress: Callable[[Progress], object], counts: _Counts, walk: Walk) -> None:
-    total = walk.images if walk.finished else None
-    try:
-        on_progress(Progress(counts.done, counts.failed, total))
-    except StoppedError as stop:
-        raise StoppedError(
-            stop.exit_code, f"{stop} after {counts.done} images; no report was written"
-        ) from None
-
-
-def _model_facts(model: Model) -> ModelFacts:
-    return ModelFacts(model.name, model.sha256, model.network, model.assumed)
-
-
-def _scan_facts(settings: ScanSettings, threshold: float) -> ScanFacts:
-    return ScanFacts(threshold, settings.batch_size, PRECISION, settings.any_size)
-
-
-def _run_record(clock: _Clock, summary: Summary, walk: Walk, model: ModelFacts) -> str:
-    """What happened on this run, apart from the reports, which hold no times."""
-    record = {
-        "malscan": __version__,
-        "model": asdict(model),
-        "started": clock.started.isoformat(timespec="seconds"),
-        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(clock.seconds(), 3),
-        "images": summary.total.images,
-        "computed": summary.total.images,
-        "reused": 0,
-        "failed": summary.total.failed,
-        "skipped": walk.skipped,
-    }
-    return json.dumps(record, indent=2) + "\n"
-
-
-def _publish(reports: list[Report], files: list[Path], run_record: str) -> None:
-    """Give the reports their names, the first one last: where it is, the others are too."""
-    if files:
-        with AtomicFile(run_record_path(files[0])) as run:
-            run.write(run_record)
-            run.close()
-            run.publish()
-    for report in reversed(reports):
-        report.publish()
+def _check_failures(outcomes: Iterable[Outcome]) -> None:
+    for outcome in outcomes:
+        prediction = outcome.prediction
+        if prediction.error is not None and not prediction.unsettled:
+            path = written(prediction.image.path)
+            raise MalscanError(f"{path}: {prediction.error} (--fail-on-failed: no report written)")

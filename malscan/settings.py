@@ -7,14 +7,29 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from malscan.doubt import Band, check_band
 from malscan.errors import UsageError
 from malscan.kernel import Kernel
-from malscan.report.names import check_montage, check_names
+from malscan.report.names import STDOUT, check_montage, check_names
 from malscan.walk import check_paths
 
 DEFAULT_BATCH_SIZE = 256
 LARGEST_BATCH = 8192
+YEAR = 366 * 24 * 3600
+MIN_CELLS = 2000
+"""Cells that counting practice asks of a thin smear with few parasites (CDC, DPDx: 500, and 2,000
+where fewer than 1 % are parasitized)."""
 ANY_MODEL = "a folder made by `malscan train`, or a local .keras or .h5 file"
+
+
+def check_range(name: str, value: float, least: float, most: float) -> None:
+    """Make sure that a number that was asked for makes sense.
+
+    Raises:
+        UsageError: it is not between `least` and `most`.
+    """
+    if not least <= value <= most:
+        raise UsageError(f"{name} {value:g} is not between {least:g} and {most:g}")
 
 
 class Precision(StrEnum):
@@ -60,6 +75,33 @@ class KerasFileSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class NightlySettings:
+    """How a scan that is run again and again goes about the runs before and beside it.
+
+    Attributes:
+        update: take over results of the last run of the same report for unchanged images.
+        verify_content: compare images by their content, not by size and time of change.
+        settle: leave images for the next run that were changed less than so many seconds ago.
+        wait: seconds to wait for another run that writes the same report.
+        stall_timeout: seconds without anything read after which the scan gives up; 0 is never.
+
+    Raises:
+        UsageError: a number is out of its range.
+    """
+
+    update: bool = False
+    verify_content: bool = False
+    settle: float = 0
+    wait: float = 0
+    stall_timeout: float = 300
+
+    def __post_init__(self) -> None:
+        check_range("--settle", self.settle, 0, YEAR)
+        check_range("--wait", self.wait, 0, YEAR)
+        check_range("--stall-timeout", self.stall_timeout, 0, YEAR)
+
+
+@dataclass(frozen=True, slots=True)
 class ScanSettings:
     """What to scan, how, and where to.
 
@@ -71,11 +113,17 @@ class ScanSettings:
             embedded model.
         keras_file: what a Keras file does not say; for no other model.
         threshold: probability from which a cell is called parasitized; None for the model's.
+        uncertain: the doubt band; None for the model's, equal bounds for none.
+        min_cells: classified images that a slide needs to be reliable.
+        summary_only: leave the images themselves out of the reports.
+        failed_to: where a list of the failed images goes, if wanted.
+        null: paths in lists end with a zero byte instead of a line end.
         batch_size: images to a forward pass.
         any_size: accept images with a side over 512 pixels.
         keep_going: images that cannot be read do not change the exit code.
         fail_on_failed: stop at the first image that cannot be read.
         allow_empty: finding no image gives an empty report instead of an error.
+        nightly: what to do about earlier runs and such that run now.
         montage: folder for contact sheets, one a slide; None for none.
 
     Raises:
@@ -89,22 +137,36 @@ class ScanSettings:
     model: Path | None = None
     keras_file: KerasFileSettings = KerasFileSettings()
     threshold: float | None = None
+    uncertain: Band | None = None
+    min_cells: int = MIN_CELLS
+    summary_only: bool = False
+    failed_to: Path | None = None
+    null: bool = False
     batch_size: int = DEFAULT_BATCH_SIZE
     any_size: bool = False
     keep_going: bool = False
     fail_on_failed: bool = False
     allow_empty: bool = False
+    nightly: NightlySettings = NightlySettings()
     montage: Path | None = None
 
     def __post_init__(self) -> None:
-        check_names(self.outs)
+        check_names(self.outs, self.failed_to)
+        if self.nightly.update and STDOUT in self.outs:
+            raise UsageError("--update needs a report file to go on from. Add --out report.csv")
+        if self.summary_only and STDOUT in self.outs:
+            raise UsageError("--out - has no summary: with --summary-only nothing would be left")
         check_paths(self.paths)
         if self.montage is not None:
-            check_montage(self.montage, self.outs, self.paths)
+            others = [] if self.failed_to is None else [str(self.failed_to)]
+            check_montage(self.montage, [*self.outs, *others], self.paths)
         if self.model is not None:
             check_model_exists(self.model, ANY_MODEL)
         if self.threshold is not None:
             check_range("--threshold", self.threshold, 0, 1)
+        if self.uncertain is not None:
+            check_band("--uncertain", self.uncertain)
+        check_range("--min-cells", self.min_cells, 0, 1e9)
         check_range("--batch-size", self.batch_size, 1, LARGEST_BATCH)
 
 
@@ -171,13 +233,3 @@ def check_model_exists(model: Path, wanted: str = "a folder made by `malscan tra
 def is_embedded(model: Path) -> bool:
     """Whether a name stands for the embedded model."""
     return str(model) == "embedded" and not os.path.exists(model)
-
-
-def check_range(name: str, value: float, least: float, most: float) -> None:
-    """Make sure that a number that was asked for makes sense.
-
-    Raises:
-        UsageError: it is not between `least` and `most`.
-    """
-    if not least <= value <= most:
-        raise UsageError(f"{name} {value:g} is not between {least:g} and {most:g}")

@@ -76,6 +76,14 @@ class TestAtomicFile:
             file.publish()
         assert path.read_bytes() == "é\r\n\N{MICROSCOPE}\n".encode()
 
+    def test_bytes_are_written_as_they_are(self, path: Path) -> None:
+        with AtomicFile(path) as file:
+            file.write(b"\xff\r\n")
+            file.write("é")
+            file.close()
+            file.publish()
+        assert path.read_bytes() == b"\xff\r\n" + "é".encode()
+
     def test_publication_replaces_an_older_file_at_once(self, path: Path) -> None:
         path.write_text("old")
         with AtomicFile(path) as file:

@@ -24,17 +24,18 @@ def test_throughput_measures_both_ways_on_the_same_images(labelled: Path) -> Non
     assert "malscan / notebook" in done.stdout
 
 
-def test_memory_is_measured_for_each_number_of_images(labelled: Path) -> None:
-    script = ROOT / "benchmarks" / "memory.py"
+def test_time_and_memory_are_measured_for_each_number_of_images_and_cores(labelled: Path) -> None:
+    script = ROOT / "benchmarks" / "scaling.py"
 
     done = subprocess.run(
-        [sys.executable, str(script), str(labelled), "--images", "100", "200"],
+        [sys.executable, str(script), str(labelled), "--images", "60", "120", "--cores", "1", "2"],
         capture_output=True,
         text=True,
         check=True,
     )
 
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["100", "200"]
+    measured = [line.split()[:2] for line in done.stdout.splitlines()[1:]]
+    assert measured == [["60", "1"], ["60", "2"], ["120", "1"], ["120", "2"]]
 
 
 def test_training_is_measured_for_each_way(labelled: Path) -> None:

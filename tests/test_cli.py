@@ -30,6 +30,7 @@ from malscan.training.recipe import NetworkName
         ["scan", "nowhere", "--out", "r.csv"],
         ["scan", ".", "--out", "r.xls"],
         ["scan", ".", "--out", "r.csv", "--model", "nowhere"],
+        ["scan", ".", "--out", "r.parquet", "--uncertain", "0.9", "0.1"],
         ["train", "nowhere", "--out", "m"],
         ["train", ".", "--out", "m", "--network", "resnet"],
     ],
@@ -40,7 +41,8 @@ def test_help_and_usage_errors_answer_without_loading_heavy_libraries(args: list
         f"sys.argv = ['malscan', *{args!r}]\n"
         "try: main()\n"
         "except SystemExit as stop: code = stop.code\n"
-        "heavy = {'tensorflow', 'keras', 'scipy', 'pandas', 'numpy'} & set(sys.modules)\n"
+        "heavy = {'tensorflow', 'keras', 'scipy', 'pandas', 'numpy', 'pyarrow'}\n"
+        "heavy &= set(sys.modules)\n"
         "print('heavy:', sorted(heavy), 'code:', code)"
     )
 
@@ -62,7 +64,7 @@ def test_version_names_program_tensorflow_and_embedded_model(cli: Cli) -> None:
 
 def test_names_known_to_the_command_line_are_those_of_the_package() -> None:
     assert [name.value for name in NetworkName] == list(NETWORKS)
-    assert tuple(SUFFIXES) == tuple(FORMATS)
+    assert tuple(SUFFIXES) == tuple(dict.fromkeys([*FORMATS, ".html"]))
 
 
 def test_the_tool_says_research_use_only_once(cli: Cli) -> None:

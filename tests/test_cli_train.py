@@ -517,6 +517,39 @@ class TestThreshold:
         assert "--threshold-for 'auc=0.9' is not understood" in result.err
 
 
+class TestDoubtBand:
+    def test_a_few_validation_cells_give_none_and_the_reason(self, trained: Path) -> None:
+        metadata = metadata_of(trained)
+        few = f"{metadata['split']['validation']['cells']} validation cells are too few"
+        assert metadata["uncertain"] is None
+        assert metadata["uncertain_chosen"].startswith(few)
+        assert f"No doubt band: {few}" in card_of(trained)
+        assert load_model(trained).uncertain is None
+
+    def test_it_is_chosen_on_the_validation_cells_and_kept(
+        self, cli: Cli, cells: Path, tiny: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        given: list[Any] = []
+
+        def recommend(*args: Any) -> tuple[tuple[float, float], str]:
+            given.extend(args)
+            return (0.3, 0.85), "drawn"
+
+        monkeypatch.setattr("malscan.training.one_model.recommend_band", recommend)
+        result = cli("train", cells, "--out", tmp_path / "m", *QUICK)
+
+        assert result.code == 0, result.err
+        metadata, card = metadata_of(tmp_path / "m"), card_of(tmp_path / "m")
+        probability, positive, _, threshold = given
+        validation = metadata["split"]["validation"]
+        assert len(probability) == validation["cells"]
+        assert positive.sum() == validation["parasitized"]
+        assert threshold == metadata["threshold"]
+        assert metadata["uncertain"] == [0.3, 0.85]
+        assert "uncertain from 0.3 on and below 0.85 (drawn)" in card
+        assert load_model(tmp_path / "m").uncertain == (0.3, 0.85)
+
+
 @pytest.mark.usefixtures("tiny")
 class TestBadData:
     def test_unreadable_images_are_left_out_named_and_exit_3(

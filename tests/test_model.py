@@ -108,6 +108,17 @@ class TestRoundTrip:
         assert model.metadata.items() >= DESCRIPTION.items()
         assert model.metadata["schema"] == "malscan.model/1"
 
+    @pytest.mark.parametrize("band", [None, (0.3, 0.75), (0.0, 1.0), (0.5, 0.5)])
+    def test_the_doubt_band_comes_back(
+        self, band: tuple[float, float] | None, tmp_path: Path
+    ) -> None:
+        save_model(tmp_path, DESCRIPTION | {"uncertain": band}, tiny_weights(), None)
+        assert load_model(tmp_path).uncertain == band
+
+    def test_a_model_that_says_nothing_of_doubt_has_no_band(self, folder: Path) -> None:
+        assert "uncertain" not in DESCRIPTION
+        assert load_model(folder).uncertain is None
+
     def test_the_identity_is_the_digest_of_the_metadata(self, folder: Path) -> None:
         digest = hashlib.sha256((folder / METADATA).read_bytes()).hexdigest()
         assert load_model(folder).sha256 == digest
@@ -178,6 +189,16 @@ class TestRefusals:
             ("threshold", 7),
             ("threshold", -0.1),
             pytest.param("threshold", 10**400, id="threshold-enormous"),
+            ("uncertain", 0.5),
+            ("uncertain", [0.5]),
+            ("uncertain", [0.2, 0.5, 0.8]),
+            ("uncertain", [0.8, 0.2]),
+            ("uncertain", [-0.1, 0.5]),
+            ("uncertain", [0.5, 1.1]),
+            ("uncertain", [0.5, None]),
+            ("uncertain", ["0.2", "0.8"]),
+            ("uncertain", "ab"),
+            ("uncertain", [0.5, float("nan")]),
             ("temperature", "warm"),
             ("temperature", 0),
             ("temperature", -1),

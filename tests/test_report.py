@@ -25,16 +25,25 @@ from malscan import __version__
 from malscan.errors import ExitCode, MalscanError, UsageError
 from malscan.model import ErrorRates
 from malscan.prediction import Prediction
-from malscan.report.formats import open_report
+from malscan.report.formats import FORMATS, open_report
 from malscan.report.interface import ModelFacts, Report, ScanFacts
-from malscan.report.names import SUFFIXES, check_names
+from malscan.report.names import check_names
 from malscan.report.row import Row, row_of
 from malscan.report.summary import Summary, Tally
 from malscan.walk import CellImage
 
 THRESHOLD = 0.5
 MODEL = ModelFacts(name="demo", sha256="0123456789abcdef" * 4, network="compact")
-SETTINGS = ScanFacts(threshold=THRESHOLD, batch_size=4, precision="float32", any_size=False)
+MIN_CELLS = 3
+SETTINGS = ScanFacts(
+    threshold=THRESHOLD,
+    uncertain=None,
+    min_cells=MIN_CELLS,
+    batch_size=4,
+    precision="float32",
+    any_size=False,
+    summary_only=False,
+)
 
 COLUMNS = ["path", "slide", "status", "call", "probability", "error"]
 COUNTS = ["images", "classified", "failed", "parasitized", "uninfected", "uncertain"]
@@ -90,9 +99,9 @@ def known_rates(sensitivity: float = 0.95) -> ErrorRates:
 
 
 def summary_of(rows: Iterable[Row], rates: ErrorRates | None = None) -> Summary:
-    tally = Tally()
+    tally = Tally(THRESHOLD, MIN_CELLS)
     tally.add(rows)
-    return tally.summary(rates, THRESHOLD)
+    return tally.summary(rates)
 
 
 def fill(report: Report, rows: list[Row], rates: ErrorRates | None = None) -> None:
@@ -228,7 +237,7 @@ class TestCsvSummary:
     def test_columns_stand_in_the_order_of_the_contract(self, tmp_path: Path) -> None:
         write_report(tmp_path / "r.csv", some_rows())
         table = read_csv(tmp_path / "r.summary.csv")
-        assert list(table.columns) == ["slide", *COUNTS, *ESTIMATES]
+        assert list(table.columns) == ["slide", *COUNTS, *ESTIMATES, "reliable"]
 
     def test_there_is_one_row_a_slide_and_the_last_is_the_total(self, tmp_path: Path) -> None:
         write_report(tmp_path / "r.csv", some_rows())
@@ -278,7 +287,7 @@ class TestCsvSummary:
     def test_a_scan_without_images_gives_a_total_of_zeros(self, tmp_path: Path) -> None:
         write_report(tmp_path / "r.csv", [])
         table = read_csv(tmp_path / "r.summary.csv")
-        assert table.to_numpy().tolist() == [["TOTAL", *["0"] * 6, *[""] * 6]]
+        assert table.to_numpy().tolist() == [["TOTAL", *["0"] * 6, *[""] * 6, "no"]]
 
 
 class TestNames:
@@ -367,9 +376,12 @@ class TestJson:
         }
         assert document["settings"] == {
             "threshold": 0.5,
+            "uncertain": None,
+            "min_cells": 3,
             "batch_size": 4,
             "precision": "float32",
             "any_size": False,
+            "summary_only": False,
         }
 
     def test_the_summary_names_the_images_above_the_threshold(self, tmp_path: Path) -> None:
@@ -448,6 +460,7 @@ class TestJson:
         document = read_json(write_report(tmp_path / "r.json", rows, known_rates()))
         table = pd.read_csv(tmp_path / "r.summary.csv")
         slides = pd.DataFrame([*document["slides"], {"slide": "TOTAL"} | document["summary"]])
+        slides["reliable"] = slides["reliable"].map({True: "yes", False: "no"}).astype("str")
         pd.testing.assert_frame_equal(table, slides[list(table.columns)])
 
 
@@ -481,6 +494,10 @@ class TestPublishedSchema:
             "an unknown property of the report": lambda d: d.update(host="here"),
             "another schema": lambda d: d.update(schema="malscan.scan/2"),
             "a count below 0": lambda d: d["summary"].update(failed=-1),
+            "a band with one bound": lambda d: d["settings"].update(uncertain=[0.4]),
+            "a band over 1": lambda d: d["settings"].update(uncertain=[0.4, 1.1]),
+            "images in a summary alone": lambda d: d["settings"].update(summary_only=True),
+            "a slide without its mark": lambda d: d["slides"][0].pop("reliable"),
             "a summary without above_threshold": lambda d: d["summary"].pop("above_threshold"),
             "half an estimate": lambda d: d["slides"][0].update(corrected_low=0.1),
             "classified images without share": lambda d: d["slides"][0].update(apparent_low=None),
@@ -498,7 +515,9 @@ class TestPublishedSchema:
         assert faults(spoilt) != []
 
 
-@pytest.mark.parametrize("name", ["r.csv", "r.json", "r.html", "R.CSV", "r.Json"])
+@pytest.mark.parametrize(
+    "name", ["r.csv", "r.json", "r.jsonl", "r.parquet", "r.html", "R.CSV", "r.Json"]
+)
 class TestWholeOrNotAtAll:
     def test_nothing_is_under_the_final_name_before_publication(
         self, name: str, tmp_path: Path
@@ -542,10 +561,10 @@ class TestWholeOrNotAtAll:
         write_report(path, [image_row("old.png")])
         report = open_report(str(path))
         fill(report, [image_row("new.png")])
-        assert "old.png" in path.read_text()
+        assert b"old.png" in path.read_bytes()
         report.publish()
-        assert "new.png" in path.read_text()
-        assert "old.png" not in path.read_text()
+        assert b"new.png" in path.read_bytes()
+        assert b"old.png" not in path.read_bytes()
 
     def test_a_folder_in_its_place_is_an_error_that_names_it(
         self, name: str, tmp_path: Path
@@ -614,6 +633,10 @@ finally:
         pytest.param("r.csv", 120, id="csv at the end"),
         pytest.param("r.json", 5000, id="json while rows come in"),
         pytest.param("r.json", 30, id="json at the end"),
+        pytest.param("r.jsonl", 5000, id="jsonl while rows come in"),
+        pytest.param("r.jsonl", 60, id="jsonl at the end"),
+        pytest.param("r.parquet", 40_000, id="parquet while rows come in"),
+        pytest.param("r.parquet", 1000, id="parquet at the end"),
         pytest.param("r.html", 5000, id="html while rows come in"),
         pytest.param("r.html", 30, id="html at the end"),
     ],
@@ -630,6 +653,7 @@ def test_a_full_disk_is_an_error_that_names_the_report_and_leaves_nothing(
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"cannot write {name}: File too large")
+    assert done.stderr == ""
     assert entries(tmp_path) == []
 
 
@@ -662,8 +686,8 @@ class TestReportNames:
     def test_what_can_be_written_is_accepted(self, outs: tuple[str, ...]) -> None:
         check_names(outs)
 
-    @pytest.mark.parametrize("suffix", SUFFIXES)
-    def test_every_suffix_that_is_accepted_has_a_format(self, suffix: str, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("suffix", FORMATS)
+    def test_every_format_has_a_suffix_that_is_accepted(self, suffix: str, tmp_path: Path) -> None:
         check_names([f"r{suffix}"])
         open_report(str(tmp_path / f"r{suffix}")).discard()
 

@@ -14,12 +14,20 @@ from malscan.cli import model_options
 from malscan.cli.guard import guarded
 from malscan.errors import UsageError
 from malscan.quiet import native_output_hidden
-from malscan.settings import DEFAULT_BATCH_SIZE, KerasFileSettings, ScanSettings
+from malscan.settings import (
+    DEFAULT_BATCH_SIZE,
+    MIN_CELLS,
+    KerasFileSettings,
+    NightlySettings,
+    ScanSettings,
+)
 from malscan.stopping import StopRequests
 from malscan.walk import read_list
 
 _WHAT = "What to scan"
 _MODEL = "Model"
+_NIGHTLY = "Run again and again"
+_REPORTS = "Reports"
 _FAILURES = "Images that cannot be read"
 _MESSAGES = "Messages"
 
@@ -35,7 +43,8 @@ def scan(
         list[str] | None,
         typer.Option(
             metavar="REPORT",
-            help="Report to write: .csv, .json or .html; may be repeated. '-' is CSV to stdout.",
+            help="Report to write: .csv, .json, .jsonl, .html or .parquet; may be repeated. "
+            "'-' is CSV to stdout.",
         ),
     ] = None,
     montage: Annotated[
@@ -82,7 +91,80 @@ def scan(
     resize_kernel: model_options.ResizeKernel = None,
     class_order: model_options.ClassOrderOption = None,
     threshold: model_options.Threshold = None,
+    uncertain: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="LOW HIGH",
+            help="Call a cell uncertain from LOW on, below HIGH; 0 0: none.",
+            show_default="the model's",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
     batch_size: model_options.BatchSize = DEFAULT_BATCH_SIZE,
+    update: Annotated[
+        bool,
+        typer.Option(
+            "--update",
+            help="Compute only what is new or changed since the last run of this report.",
+            rich_help_panel=_NIGHTLY,
+        ),
+    ] = False,
+    verify_content: Annotated[
+        bool,
+        typer.Option(
+            "--verify-content",
+            help="Tell changed images by content, not by size and time.",
+            rich_help_panel=_NIGHTLY,
+        ),
+    ] = False,
+    settle: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="Leave images for the next run that were changed less than this ago.",
+            rich_help_panel=_NIGHTLY,
+        ),
+    ] = 0,
+    wait: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="Wait for another run that writes this report.",
+            rich_help_panel=_NIGHTLY,
+        ),
+    ] = 0,
+    stall_timeout: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="Give up if nothing can be read for so long; 0: never.",
+            rich_help_panel=_NIGHTLY,
+        ),
+    ] = 300,
+    min_cells: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="Mark slides with fewer classified cells as unreliable.",
+            rich_help_panel=_REPORTS,
+        ),
+    ] = MIN_CELLS,
+    summary_only: Annotated[
+        bool,
+        typer.Option(
+            "--summary-only",
+            help="Leave the images out of the reports.",
+            rich_help_panel=_REPORTS,
+        ),
+    ] = False,
+    failed_to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="List their paths in FILE, for --files-from.",
+            rich_help_panel=_FAILURES,
+        ),
+    ] = None,
     keep_going: Annotated[
         bool,
         typer.Option("--keep-going", help="Exit 0 all the same, not 3.", rich_help_panel=_FAILURES),
@@ -122,11 +204,16 @@ def scan(
                 model=model,
                 keras_file=KerasFileSettings(rescale, resize_kernel, class_order),
                 threshold=threshold,
+                uncertain=uncertain,
+                min_cells=min_cells,
+                summary_only=summary_only,
+                failed_to=failed_to,
                 batch_size=batch_size,
                 any_size=any_size,
                 keep_going=keep_going,
                 fail_on_failed=fail_on_failed,
                 allow_empty=allow_empty,
+                nightly=NightlySettings(update, verify_content, settle, wait, stall_timeout),
                 montage=montage,
             )
             with StopRequests() as stop, native_output_hidden(not verbose):
@@ -137,17 +224,13 @@ def scan(
 def _run(settings: ScanSettings, stop: StopRequests, quiet: bool) -> int:
     from malscan.cli.console import bars_wanted
     from malscan.cli.scan_display import ScanBar, print_scan
-    from malscan.scan import Progress
     from malscan.scan import scan as run
+    from malscan.scanning.listener import ScanListener
 
     bar = ScanBar(bars_wanted(quiet))
-
-    def on_progress(progress: Progress) -> None:
-        bar(progress)
-        stop.check()
-
+    message = (lambda text: None) if quiet else bar.message
     try:
-        result = run(settings, on_progress)
+        result = run(settings, ScanListener(bar, message, stop.check))
     finally:
         bar.close()
     if not quiet:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rich import box
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from tqdm import tqdm
@@ -12,8 +13,11 @@ from tqdm import tqdm
 from malscan.cli.console import RESEARCH_USE, console
 from malscan.parasitaemia import Estimate
 from malscan.report.choice import SLIDES_SHOWN as SHEETS_DRAWN
+from malscan.report.row import Row
 from malscan.report.summary import SlideSummary
-from malscan.scan import Progress, ScanResult
+from malscan.scan import ScanResult
+from malscan.scanning.counts import Counts
+from malscan.scanning.listener import Progress
 
 SLIDES_SHOWN = 30
 
@@ -32,6 +36,10 @@ class ScanBar:
             self._bar.set_postfix(failed=progress.failed, refresh=False)
         self._bar.update(progress.done - self._bar.n)
 
+    def message(self, text: str) -> None:
+        """Print a line, above the bar."""
+        tqdm.write(text, file=sys.stderr)
+
     def close(self) -> None:
         """Leave the last state on the screen."""
         self._bar.close()
@@ -41,26 +49,28 @@ def print_scan(result: ScanResult, outs: Iterable[str], montage: Path | None) ->
     """Print summary table, warnings and where the reports are."""
     out = console()
     out.print(_summary_table(result))
+    if not all(slide.reliable for slide in (*result.summary.slides, result.summary.total)):
+        out.print(
+            f"* under {result.min_cells:,} classified cells: parasitaemia unreliable (--min-cells)."
+        )
     if result.summary.not_corrected:
         out.print(f"No corrected parasitaemia: {result.summary.not_corrected}.", markup=False)
     if result.model.assumed:
         out.print(f"Warning: assumed: {'; '.join(result.model.assumed)}.", markup=False)
     for note in result.notes:
         out.print(f"Note: {note}", markup=False)
-    for slide, count in sorted(result.grey.items())[:SLIDES_SHOWN]:
+    for slide, count in sorted(result.counts.grey.items())[:SLIDES_SHOWN]:
         out.print(
             f"Warning: {slide}: {count} images without colour; the model was trained on stained "
             "cells in colour.",
             markup=False,
         )
-    if failed := result.summary.total.failed:
-        out.print(f"Warning: {failed} images could not be read; the report says why:")
-        for row in result.failures:
-            out.print(f"  {row.path}: {row.error}", markup=False)
-        if failed > len(result.failures):
-            out.print("  ...")
-    rate = result.summary.total.images / max(result.seconds, 1e-9)
-    out.print(f"{result.summary.total.images} images in {result.seconds:.1f} s ({rate:.0f}/s).")
+    _print_not_scored(out, result.counts)
+    images = result.counts.done
+    rate = images / max(result.seconds, 1e-9)
+    out.print(f"{images} images in {result.seconds:.1f} s ({rate:.0f}/s).")
+    if result.counts.reused:
+        out.print(f"{result.counts.reused} of them were known from an earlier run.")
     if result.skipped:
         out.print(f"{result.skipped} other files were passed over.")
     out.print(f"Wrote {', '.join(outs)}", markup=False)
@@ -75,34 +85,58 @@ def _sheets(slides: int) -> str:
     return f"contact sheets of the {SHEETS_DRAWN} most surely parasitized of {slides:,} slides"
 
 
+def _print_not_scored(out: Console, counts: Counts) -> None:
+    if counts.unsettled:
+        out.print(f"{counts.unsettled} images had just been changed and are left for the next run:")
+        _print_rows(out, counts.left, counts.unsettled)
+    if counts.unreadable:
+        out.print(f"Warning: {counts.unreadable} images could not be read; the report says why:")
+        _print_rows(out, counts.failures, counts.unreadable)
+
+
+def _print_rows(out: Console, rows: list[Row], count: int) -> None:
+    for row in rows:
+        out.print(f"  {row.path}: {row.error}", markup=False)
+    if count > len(rows):
+        out.print("  ...")
+
+
 def _summary_table(result: ScanResult) -> Table:
+    title = f"Model {escape(result.model.name)}, threshold {result.threshold:g}"
+    if result.uncertain is not None:
+        title += ", uncertain from {:g} to {:g}".format(*result.uncertain)
     table = Table(
-        title=f"Model {escape(result.model.name)}, threshold {result.threshold:g}",
+        title=title,
         caption="parasitaemia: % of classified cells (95 % interval)",
         box=box.SIMPLE_HEAD,
         title_justify="left",
         caption_justify="left",
     )
     table.add_column("slide", overflow="fold", min_width=8)
-    for heading in ("images", "failed", "para-\nsitized", "un-\ninfected"):
+    headings = ["images", "failed", "para-\nsitized", "un-\ninfected"]
+    if result.uncertain is not None:
+        headings.append("un-\ncertain")
+    for heading in headings:
         # Folded, a narrow terminal still shows every digit.
         table.add_column(heading, justify="right", overflow="fold", min_width=4)
     for heading in ("apparent\nparasitaemia", "corrected\nparasitaemia"):
         table.add_column(heading, justify="right", no_wrap=True, min_width=12, overflow="fold")
     slides = result.summary.slides
     for slide in slides[:SLIDES_SHOWN]:
-        table.add_row(*_cells(slide))
+        table.add_row(*_cells(slide, result))
     if len(slides) > SLIDES_SHOWN:
         table.add_row(f"... {len(slides) - SLIDES_SHOWN} more slides in the report")
     table.add_section()
-    table.add_row(*_cells(result.summary.total), style="bold")
+    table.add_row(*_cells(result.summary.total, result), style="bold")
     return table
 
 
-def _cells(slide: SlideSummary) -> tuple[str, ...]:
-    counts = (slide.images, slide.failed, slide.parasitized, slide.uninfected)
+def _cells(slide: SlideSummary, result: ScanResult) -> tuple[str, ...]:
+    counts = [slide.images, slide.failed, slide.parasitized, slide.uninfected]
+    if result.uncertain is not None:
+        counts.append(slide.uncertain)
     return (
-        escape(slide.slide),
+        escape(slide.slide) if slide.reliable else f"{escape(slide.slide)} *",
         *(str(count) for count in counts),
         _percent(slide.apparent),
         _percent(slide.corrected),

@@ -19,6 +19,7 @@ SUMMARY_COLUMNS = (
     *("slide", "images", "classified", "failed", "parasitized", "uninfected", "uncertain"),
     *("apparent_parasitaemia", "apparent_low", "apparent_high"),
     *("corrected_parasitaemia", "corrected_low", "corrected_high"),
+    "reliable",
 )
 
 
@@ -101,7 +102,8 @@ def row_cells(row: Row) -> tuple[str | None, ...]:
 def _summary_cells(slide: SlideSummary) -> tuple[object, ...]:
     counts = (slide.images, slide.classified, slide.failed)
     calls = (slide.parasitized, slide.uninfected, slide.uncertain)
-    return (slide.slide, *counts, *calls, *_estimate(slide.apparent), *_estimate(slide.corrected))
+    estimates = (*_estimate(slide.apparent), *_estimate(slide.corrected))
+    return (slide.slide, *counts, *calls, *estimates, "yes" if slide.reliable else "no")
 
 
 def _estimate(estimate: Estimate | None) -> tuple[str | None, ...]:

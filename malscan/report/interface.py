@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from malscan.doubt import Band
 from malscan.report.row import Row
 from malscan.report.summary import Summary
 
@@ -20,12 +21,25 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class ScanFacts:
-    """Settings that the probabilities and calls follow from."""
+    """Settings that a report follows from.
+
+    Attributes:
+        threshold: probability from which a cell is called parasitized.
+        uncertain: the doubt band, if there is one.
+        min_cells: classified images that a slide needs to be reliable.
+        batch_size: images to a forward pass.
+        precision: numbers that the network was computed in.
+        any_size: whether images over 512 pixels on a side were accepted.
+        summary_only: whether the images themselves were left out of the report.
+    """
 
     threshold: float
+    uncertain: Band | None
+    min_cells: int
     batch_size: int
     precision: str
     any_size: bool
+    summary_only: bool
 
 
 class Report(Protocol):

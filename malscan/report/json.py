@@ -1,24 +1,17 @@
 """JSON: model, settings, summary, slides and images in one document."""
 
 import contextlib
-import json
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from malscan import __version__
 from malscan.atomic import AtomicFile
 from malscan.errors import MalscanError
-from malscan.parasitaemia import Estimate
-from malscan.prediction import DECIMALS
+from malscan.report.document import dumps, head_object, image_object, slide_object
 from malscan.report.interface import ModelFacts, ScanFacts
 from malscan.report.row import Row
-from malscan.report.summary import SlideSummary, Summary
-
-SCHEMA = "malscan.scan/1"
+from malscan.report.summary import Summary
 
 
 class JsonReport:
@@ -39,22 +32,15 @@ class JsonReport:
         """Append rows of consecutive images."""
         try:
             for row in rows:
-                self._spool.write(f"{self._between}    {_dumps(_image(row))}")
+                self._spool.write(f"{self._between}    {dumps(image_object(row))}")
                 self._between = ",\n"
         except OSError as error:
             raise self._cannot_spool(error) from None
 
     def finish(self, model: ModelFacts, scan: ScanFacts, summary: Summary) -> None:
         """Put the document together."""
-        head = {
-            "schema": SCHEMA,
-            "malscan": __version__,
-            "model": asdict(model),
-            "settings": asdict(scan),
-            "summary": {**_figures(summary.total), "not_corrected": summary.not_corrected},
-        }
-        slides = ",\n".join(f"    {_dumps(_slide(slide))}" for slide in summary.slides)
-        text = json.dumps(head, indent=2, ensure_ascii=False, allow_nan=False).removesuffix("\n}")
+        slides = ",\n".join(f"    {dumps(slide_object(slide))}" for slide in summary.slides)
+        text = dumps(head_object(model, scan, summary), indent=2).removesuffix("\n}")
         self._file.write(f'{text},\n  "slides": [\n{slides}\n  ],\n  "images": [\n')
         try:
             self._spool.seek(0)
@@ -79,32 +65,3 @@ class JsonReport:
         return MalscanError(
             f"cannot write {self._file.path}: {error.strerror}. Check that the disk has space."
         )
-
-
-def _image(row: Row) -> dict[str, Any]:
-    image = asdict(row)
-    if row.path_bytes is None:
-        del image["path_bytes"]
-    return image
-
-
-def _slide(slide: SlideSummary) -> dict[str, Any]:
-    return {"slide": slide.slide} | _figures(slide)
-
-
-def _figures(slide: SlideSummary) -> dict[str, Any]:
-    counts = asdict(slide)
-    del counts["slide"], counts["apparent"], counts["corrected"]
-    return counts | _estimate("apparent", slide.apparent) | _estimate("corrected", slide.corrected)
-
-
-def _estimate(name: str, estimate: Estimate | None) -> dict[str, float | None]:
-    names = (f"{name}_parasitaemia", f"{name}_low", f"{name}_high")
-    if estimate is None:
-        return dict.fromkeys(names)
-    values = (estimate.value, estimate.low, estimate.high)
-    return {key: round(value, DECIMALS) for key, value in zip(names, values, strict=True)}
-
-
-def _dumps(value: dict[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -7,11 +7,15 @@ from pathlib import Path
 from malscan.errors import UsageError
 
 STDOUT = "-"
-SUFFIXES = (".csv", ".json", ".html")
+SUFFIXES = (".csv", ".json", ".jsonl", ".parquet", ".html")
 
 
-def check_names(outs: Sequence[str]) -> None:
+def check_names(outs: Sequence[str], failed_to: Path | None = None) -> None:
     """Check the names of reports before any work is done.
+
+    Args:
+        outs: names of reports.
+        failed_to: name of the list of failed images, if there is to be one.
 
     Raises:
         UsageError: none, an unknown suffix, a name twice, or stdout among others.
@@ -27,9 +31,13 @@ def check_names(outs: Sequence[str]) -> None:
             known = ", ".join(SUFFIXES)
             raise UsageError(f"unknown report format: {out}. Known suffixes: {known}, or - (CSV)")
     files = [file for out in outs if out != STDOUT for file in _files_of(Path(out))]
-    files += [run_record_path(Path(out)) for out in outs[:1]]
+    files += [run_record_path(Path(out)) for out in outs[:1] if out != STDOUT]
     if len({os.path.realpath(file) for file in files}) < len(files):
         raise UsageError("two of the files that these --out write would have the same name")
+    if str(failed_to) == STDOUT:
+        raise UsageError("--failed-to writes to a file, not to stdout. Name one.")
+    if failed_to is not None and os.path.realpath(failed_to) in map(os.path.realpath, files):
+        raise UsageError(f"--failed-to {failed_to} would replace a file of a report. Name another.")
 
 
 def check_montage(montage: Path, outs: Iterable[str], paths: Iterable[str]) -> None:
@@ -37,7 +45,7 @@ def check_montage(montage: Path, outs: Iterable[str], paths: Iterable[str]) -> N
 
     Args:
         montage: their folder, which is replaced as a whole.
-        outs: names of reports.
+        outs: names of reports and lists.
         paths: folders and files to scan.
 
     Raises:
@@ -46,7 +54,7 @@ def check_montage(montage: Path, outs: Iterable[str], paths: Iterable[str]) -> N
     place = Path(os.path.realpath(montage))
     for out in outs:
         if out != STDOUT and Path(os.path.realpath(out)).is_relative_to(place):
-            raise UsageError(f"--out {out} lies in --montage {montage}. Name another folder.")
+            raise UsageError(f"{out} lies in --montage {montage}. Name another folder.")
     for path in paths:
         if place.is_relative_to(os.path.realpath(path)):
             raise UsageError(

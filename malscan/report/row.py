@@ -4,6 +4,7 @@ import base64
 import os
 from dataclasses import dataclass
 
+from malscan.doubt import Band
 from malscan.prediction import Prediction
 
 OK = "ok"
@@ -20,7 +21,7 @@ class Row:
         path: opens the image from where the command ran.
         slide: folder that the image is counted under.
         status: `ok` or `failed`.
-        call: `parasitized` or `uninfected`; None if failed.
+        call: `parasitized`, `uninfected` or `uncertain`; None if failed.
         probability: of `parasitized`, 0..1; None if failed.
         error: why the image failed; None if ok.
         path_bytes: base64 of the path where it is not UTF-8; else None.
@@ -35,25 +36,29 @@ class Row:
     path_bytes: str | None = None
 
 
-def row_of(prediction: Prediction, threshold: float) -> Row:
-    """The row of one prediction."""
+def row_of(prediction: Prediction, threshold: float, uncertain: Band | None = None) -> Row:
+    """The row of one prediction.
+
+    Args:
+        prediction: what the model says.
+        threshold: probability from which a cell is called parasitized.
+        uncertain: the doubt band, if there is one.
+    """
     raw = os.fsencode(prediction.image.path)
     return Row(
         path=written(prediction.image.path),
         slide=written(prediction.image.slide),
         status=OK if prediction.error is None else FAILED,
-        call=prediction.call(threshold),
+        call=prediction.call(threshold, uncertain),
         probability=prediction.probability,
         error=prediction.error,
         path_bytes=None if _is_utf8(raw) else base64.b64encode(raw).decode("ascii"),
     )
 
 
-def path_of(row: Row) -> str:
-    """The path that opens the image of a row; bytes that are not UTF-8 are surrogates."""
-    if row.path_bytes is None:
-        return row.path
-    return os.fsdecode(base64.b64decode(row.path_bytes))
+def path_bytes_of(row: Row) -> bytes:
+    """The path of a row as the bytes that open the image."""
+    return row.path.encode() if row.path_bytes is None else base64.b64decode(row.path_bytes)
 
 
 def written(name: str) -> str:

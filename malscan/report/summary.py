@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from malscan.labels import PARASITIZED
+from malscan.labels import PARASITIZED, UNCERTAIN
 from malscan.model import ErrorRates
 from malscan.parasitaemia import Estimate, apparent, corrected, why_not_corrected
-from malscan.report.row import OK, Row
+from malscan.report.row import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class SlideSummary:
         above_threshold: images with a probability at or above the threshold.
         apparent: share of classified images above the threshold, with interval.
         corrected: the same, corrected for the model's error rates; None where not known.
+        reliable: whether enough images were classified for a parasitaemia.
     """
 
     slide: str
@@ -36,6 +37,7 @@ class SlideSummary:
     above_threshold: int
     apparent: Estimate | None
     corrected: Estimate | None
+    reliable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,35 +58,66 @@ class Summary:
 class Tally:
     """Counts rows as they pass; grows with the number of slides, not of images."""
 
-    def __init__(self) -> None:
+    def __init__(self, threshold: float, min_cells: int) -> None:
+        """Start at zero.
+
+        Args:
+            threshold: probability from which a cell counts as parasitized.
+            min_cells: classified images that a slide needs to be reliable.
+        """
+        self._threshold = threshold
+        self._min_cells = min_cells
         self._slides: dict[str, _Counts] = {}
 
     def add(self, rows: Iterable[Row]) -> None:
         """Count some rows."""
         for row in rows:
-            counts = self._slides.setdefault(row.slide, _Counts())
+            counts = self._slides.get(row.slide)
+            if counts is None:
+                counts = self._slides[row.slide] = _Counts()
             counts.images += 1
-            counts.classified += row.status == OK
+            if row.probability is None:
+                continue
+            counts.classified += 1
             counts.parasitized += row.call == PARASITIZED
+            counts.uncertain += row.call == UNCERTAIN
+            counts.above += row.probability >= self._threshold
 
-    def summary(self, rates: ErrorRates | None, threshold: float) -> Summary:
+    def summary(self, rates: ErrorRates | None) -> Summary:
         """Work out the summary.
 
         Args:
             rates: error rates of the model, if known.
-            threshold: probability from which a cell is called parasitized.
         """
-        reason = why_not_corrected(rates, threshold)
+        reason = why_not_corrected(rates, self._threshold)
         usable = None if reason else rates
         total = _Counts()
         for counts in self._slides.values():
             total.images += counts.images
             total.classified += counts.classified
             total.parasitized += counts.parasitized
+            total.uncertain += counts.uncertain
+            total.above += counts.above
         return Summary(
-            [_summarize(name, counts, usable, threshold) for name, counts in self._slides.items()],
-            _summarize("TOTAL", total, usable, threshold),
+            [self._summarize(name, counts, usable) for name, counts in self._slides.items()],
+            self._summarize("TOTAL", total, usable),
             reason,
+        )
+
+    def _summarize(self, slide: str, counts: "_Counts", rates: ErrorRates | None) -> SlideSummary:
+        above, classified = counts.above, counts.classified
+        return SlideSummary(
+            slide=slide,
+            images=counts.images,
+            classified=classified,
+            failed=counts.images - classified,
+            parasitized=counts.parasitized,
+            uninfected=classified - counts.parasitized - counts.uncertain,
+            uncertain=counts.uncertain,
+            above_threshold=above,
+            apparent=apparent(above, classified),
+            corrected=corrected(above, classified, rates, self._threshold) if rates else None,
+            reliable=classified >= self._min_cells,
         )
 
 
@@ -93,21 +126,5 @@ class _Counts:
     images: int = 0
     classified: int = 0
     parasitized: int = 0
-
-
-def _summarize(
-    slide: str, counts: _Counts, rates: ErrorRates | None, threshold: float
-) -> SlideSummary:
-    above, classified = counts.parasitized, counts.classified
-    return SlideSummary(
-        slide=slide,
-        images=counts.images,
-        classified=classified,
-        failed=counts.images - classified,
-        parasitized=above,
-        uninfected=classified - above,
-        uncertain=0,
-        above_threshold=above,
-        apparent=apparent(above, classified),
-        corrected=corrected(above, classified, rates, threshold) if rates else None,
-    )
+    uncertain: int = 0
+    above: int = 0

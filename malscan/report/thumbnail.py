@@ -1,6 +1,7 @@
 """Small pictures of cells, read again from their files when the reports are put together."""
 
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from malscan.picture import (
     fault_of_file,
     plain_reason,
 )
-from malscan.report.row import Row, path_of
+from malscan.report.row import Row, path_bytes_of
 
 SIDE = 128
 """Longest side of a thumbnail in pixels; hardly less than a typical crop."""
@@ -44,7 +45,7 @@ def thumbnail(row: Row) -> Thumbnail:
 
     An image that a scan refuses may still be good to look at, as a whole field is.
     """
-    path = path_of(row)
+    path = os.fsdecode(path_bytes_of(row))
     fault = fault_of_file(path)
     if fault:
         return Thumbnail(None, fault)

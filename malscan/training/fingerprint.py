@@ -3,15 +3,14 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from malscan import __version__
 from malscan.dataset import LabelledCells
 from malscan.model import Model
 from malscan.split import Split
 from malscan.training.settings import TrainSettings
+from malscan.versions import versions
 
 
 def fingerprint(
@@ -43,15 +42,6 @@ def data_fingerprint(labelled: LabelledCells) -> dict[str, Any]:
     """Number of images, and a hash of their sorted names, labels and sizes in bytes."""
     rows = (f"{labelled.name(cell)}\t{cell.label}\t{_size(cell.path)}" for cell in labelled.cells)
     return {"images": len(labelled.cells), "sha256": _digest(sorted(rows))}
-
-
-def versions() -> dict[str, str]:
-    """Versions of what computes."""
-    return {
-        "malscan": __version__,
-        "tensorflow": version("tensorflow"),
-        "keras": version("keras"),
-    }
 
 
 def _digest(lines: Iterable[str]) -> str:

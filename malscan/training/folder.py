@@ -10,6 +10,7 @@ import pandas as pd
 
 from malscan.atomic import atomic_folder
 from malscan.dataset import LabelledCells
+from malscan.doubt import Band
 from malscan.labels import CLASSES
 from malscan.metrics import Figure, PatientResult
 from malscan.model import CARD, ErrorRates, Model, save_model
@@ -40,6 +41,8 @@ class Findings:
         temperature: calibrates probabilities.
         threshold: of a call.
         threshold_chosen: how it was chosen.
+        uncertain: the doubt band that the model recommends, if any.
+        uncertain_chosen: how it was chosen, or why there is none.
         measured_on: part that the figures are of.
         interval_unit: what the bootstrap draws: `patient`, or `cell` where nobody is known.
         figures: figures with intervals.
@@ -52,6 +55,8 @@ class Findings:
     temperature: float
     threshold: float
     threshold_chosen: str
+    uncertain: Band | None
+    uncertain_chosen: str
     measured_on: str
     interval_unit: str
     figures: dict[str, Figure]
@@ -131,6 +136,8 @@ def _metadata(settings: TrainSettings, model: TrainedModel) -> dict[str, Any]:
         "classes": list(CLASSES),
         "threshold": findings.threshold,
         "threshold_chosen": findings.threshold_chosen,
+        "uncertain": findings.uncertain,
+        "uncertain_chosen": findings.uncertain_chosen,
         "temperature": findings.temperature,
         "recipe": asdict(settings.recipe),
         "machine": {

@@ -18,6 +18,7 @@ from malscan.preprocess import Preprocessing
 from malscan.split import Split
 from malscan.training.calibrate import choose_threshold, fit_temperature, predict_cells
 from malscan.training.checkpoint import Checkpoint, Epoch
+from malscan.training.doubt import recommend_band
 from malscan.training.fingerprint import fingerprint
 from malscan.training.fit import FitListener, best_epoch, class_weights, fit
 from malscan.training.folder import Findings, TrainedModel, write_model
@@ -171,6 +172,7 @@ def _measure(
     temperature = fit_temperature(raw, held_out.positive, weights)
     calibrated = predict_cells(trained, held_out, preprocessing, temperature)
     threshold, chosen = choose_threshold(calibrated, held_out.positive, settings.threshold_for)
+    band, band_chosen = recommend_band(calibrated, held_out.positive, weights, threshold)
     name, cells = parts.measured()
     probability = calibrated
     if cells is not held_out:
@@ -189,6 +191,8 @@ def _measure(
         temperature=temperature,
         threshold=threshold,
         threshold_chosen=chosen,
+        uncertain=band,
+        uncertain_chosen=band_chosen,
         measured_on=name,
         interval_unit="patient" if known else "cell",
         figures={name: found[name] for name in CARD_FIGURES},

@@ -1,0 +1,59 @@
+"""What the probabilities and calls of a scan follow from, apart from the images."""
+
+import hashlib
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+
+from malscan.model import Model
+from malscan.report.interface import ScanFacts
+from malscan.versions import versions
+
+Fingerprint = Mapping[str, str]
+"""Words for people to values that must be the same."""
+
+
+def fingerprint(model: Model, facts: ScanFacts) -> Fingerprint:
+    """All that must be the same for results of an earlier run to be taken over.
+
+    Args:
+        model: the model that is used.
+        facts: the settings that reports state.
+    """
+    settings = {
+        "threshold": facts.threshold,
+        "doubt band": facts.uncertain,
+        "batch size": facts.batch_size,
+        "precision": facts.precision,
+        "size limit": not facts.any_size,
+    }
+    wordy = {f"version of {name}": version for name, version in versions().items()}
+    # How a Keras file is fed stands in no digest of the file.
+    fed = repr((model.kernel, model.rescale, model.class_order))
+    return {
+        "model": model.sha256,
+        "preprocessing": fed,
+        **{name: repr(value) for name, value in settings.items()},
+        **wordy,
+        "processor": _processor(),
+        "number of processor cores": str(len(os.sched_getaffinity(0))),
+    }
+
+
+def changed(before: Fingerprint, now: Fingerprint) -> list[str]:
+    """Names of what is not the same."""
+    return [name for name in {**now, **before} if before.get(name) != now.get(name)]
+
+
+def _processor() -> str:
+    """What the processor can do: the libraries choose their code, and its rounding, by it."""
+    flags = ""
+    try:
+        for line in Path("/proc/cpuinfo").read_text("ascii", "ignore").splitlines():
+            if line.startswith(("flags", "Features")):
+                flags = " ".join(sorted(line.partition(":")[2].split()))
+                break
+    except OSError:
+        pass
+    return f"{platform.machine()} {hashlib.sha256(flags.encode()).hexdigest()[:16]}"
