@@ -79,6 +79,12 @@ def print_scan(result: ScanResult, outs: Iterable[str], montage: Path | None) ->
     out.print(RESEARCH_USE)
 
 
+def _sheets(slides: int) -> str:
+    if slides <= SHEETS_DRAWN:
+        return f"contact sheets of {slides} slides"
+    return f"contact sheets of the {SHEETS_DRAWN} most surely parasitized of {slides:,} slides"
+
+
 def _print_not_scored(out: Console, counts: Counts) -> None:
     if counts.unsettled:
         out.print(f"{counts.unsettled} images had just been changed and are left for the next run:")
@@ -93,12 +99,6 @@ def _print_rows(out: Console, rows: list[Row], count: int) -> None:
         out.print(f"  {row.path}: {row.error}", markup=False)
     if count > len(rows):
         out.print("  ...")
-
-
-def _sheets(slides: int) -> str:
-    if slides <= SHEETS_DRAWN:
-        return f"contact sheets of {slides} slides"
-    return f"contact sheets of the {SHEETS_DRAWN} most surely parasitized of {slides:,} slides"
 
 
 def _summary_table(result: ScanResult) -> Table:
