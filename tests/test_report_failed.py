@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from test_report import MODEL, SETTINGS, entries, failed_row, image_row, summary_of
 
 from malscan.errors import MalscanError
+from malscan.path_list import read_list
 from malscan.report.failed import FailedList
 from malscan.report.row import Row
-from malscan.walk import read_list
 
 PATHS = st.binary(min_size=1).filter(lambda raw: b"\0" not in raw)
 
