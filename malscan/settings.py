@@ -161,7 +161,8 @@ class ScanSettings:
             raise UsageError("--out - has no summary: with --summary-only nothing would be left")
         check_paths(self.paths)
         if self.montage is not None:
-            check_montage(self.montage, self.outs, self.paths)
+            others = [] if self.failed_to is None else [str(self.failed_to)]
+            check_montage(self.montage, [*self.outs, *others], self.paths)
         if self.model is not None:
             check_model_exists(self.model, ANY_MODEL)
         if self.threshold is not None:

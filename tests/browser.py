@@ -93,16 +93,12 @@ class Tab:
         """Say which colours the system prefers: `light` or `dark`."""
         feature = {"name": "prefers-color-scheme", "value": scheme}
         self.call("Emulation.setEmulatedMedia", features=[feature])
-        self.run("new Promise(requestAnimationFrame)")
 
     def open(self, path: Path) -> None:
         """Open a file and wait until it is there."""
         self._browser.events.clear()
         self.call("Page.navigate", url=path.absolute().as_uri())
-        deadline = time.monotonic() + TIMEOUT
-        while self.run("document.readyState") != "complete" or not self.requests():
-            assert time.monotonic() < deadline, "the page does not load"
-            time.sleep(0.05)
+        self.until("location.protocol === 'file:' && document.readyState === 'complete'")
 
     def run(self, script: str) -> Any:
         """The value of a JavaScript expression in the page, or what it promises."""
@@ -110,6 +106,13 @@ class Tab:
         answer = self.call("Runtime.evaluate", expression=script, **options)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
+
+    def until(self, condition: str) -> None:
+        """Wait until a JavaScript expression is true; events reach a page when it has time."""
+        deadline = time.monotonic() + TIMEOUT
+        while not self.run(condition):
+            assert time.monotonic() < deadline, f"never: {condition}"
+            time.sleep(0.05)
 
     def press(self, key: str) -> None:
         """Press and release a key, such as `Enter`, ` ` or `Tab`."""

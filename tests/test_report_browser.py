@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,24 @@ import numpy as np
 import pytest
 from browser import NAMES, Tab, find_browser, running_browser
 from draw_cells import draw_cell
-from test_report import failed_row, image_row, known_rates, write_report
+from test_report import MODEL, SETTINGS, failed_row, known_rates
 from test_report_html import EVIL
 
-from malscan.report.row import Row, written
+from malscan.prediction import Prediction
+from malscan.report.formats import open_report
+from malscan.report.row import Row, row_of, written
 from malscan.report.shown import shown
+from malscan.report.summary import Tally
+from malscan.walk import CellImage
 
+BAND = (0.25, 0.4)
+ENOUGH = 4
 READABLE = 4.5
 """Least contrast of text (WCAG 2.1, level AA)."""
 
 COLUMNS = [
-    *("Slide", "Apparent parasitaemia", "Corrected parasitaemia", "Parasitized"),
-    *("Uncertain", "Uninfected", "Failed", "Images"),
+    *("Slide", "Apparent parasitaemia", "Corrected parasitaemia", "Reliable"),
+    *("Parasitized", "Uncertain", "Uninfected", "Failed", "Images"),
 ]
 NAMES_SHOWN = (
     "Array.from(document.querySelectorAll('#table tbody tr:not([hidden]) th'), e => e.innerText)"
@@ -57,6 +64,10 @@ CONTRASTS = """(() => {
 })()"""
 
 
+def cell(path: str | Path, slide: str, probability: float) -> Row:
+    return row_of(Prediction(CellImage(str(path), slide), probability, None), 0.5, BAND)
+
+
 def rows_on_disk(folder: Path) -> list[Row]:
     """Rows of drawn cells on slides with all kinds of names."""
     rng = np.random.default_rng(5)
@@ -67,17 +78,25 @@ def rows_on_disk(folder: Path) -> list[Row]:
         for count in range(number + 1):
             path = folder / f"{count} {file}.png"
             draw_cell(rng, True, size=40).save(path)
-            rows.append(image_row(str(path), name, probabilities.get(name, 0.3)))
+            rows.append(cell(path, name, probabilities.get(name, 0.3)))
     latin = os.fsencode(folder) + b"/latin-\xe9.png"
     draw_cell(rng, True, size=40).save(os.fsdecode(latin), "PNG")
-    rows.append(image_row(os.fsdecode(latin), "s10", 0.95))
+    rows.append(cell(os.fsdecode(latin), "s10", 0.95))
     return [*rows, failed_row("gone.png", "broken", "<b>truncated</b>")]
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
-    return write_report(folder / "r.html", rows_on_disk(folder), known_rates())
+    rows = rows_on_disk(folder)
+    tally = Tally(0.5, ENOUGH)
+    tally.add(rows)
+    report = open_report(str(folder / "r.html"))
+    report.write(rows)
+    settings = replace(SETTINGS, uncertain=BAND, min_cells=ENOUGH)
+    report.finish(MODEL, settings, tally.summary(known_rates()))
+    report.publish()
+    return folder / "r.html"
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +161,7 @@ def test_names_are_sorted_as_people_count(tab: Tab) -> None:
     assert [name for name in keys(tab, 0) if name in {"s1", "s2", "s10"}] == ["s1", "s2", "s10"]
     click(tab, 0)
     assert [name for name in keys(tab, 0) if name in {"s1", "s2", "s10"}] == ["s10", "s2", "s1"]
-    click(tab, 3)
+    click(tab, 4)
     assert sorted_by(tab) == {"Parasitized": "descending"}
 
 
@@ -159,7 +178,7 @@ def test_the_keyboard_sorts(tab: Tab, key: str) -> None:
     tab.press(key)
 
     assert sorted_by(tab) == {"Images": "descending"}
-    assert keys(tab, 7) == sorted(keys(tab, 7), reverse=True)
+    assert keys(tab, 8) == sorted(keys(tab, 8), reverse=True)
     assert "sorted by Images, descending" in tab.run("document.getElementById('status').innerText")
     assert tab.run("document.activeElement.textContent") == "Images"
 
@@ -184,8 +203,9 @@ def test_a_part_of_the_name_narrows_table_and_cells_down(tab: Tab) -> None:
     ("label", "expected"),
     [
         ("slides with parasitized cells", {"s2", "s10"}),
-        ("slides with uncertain cells", set()),
+        ("slides with uncertain cells", {shown(written(name)) for name in EVIL}),
         ("slides with failed images", {"broken"}),
+        ("slides with too few cells to be reliable", {"s1", "s2", "broken"}),
     ],
 )
 def test_the_table_is_narrowed_down_to_slides_of_a_kind(
@@ -250,7 +270,7 @@ def test_colours_follow_the_system_until_the_button_is_used(tab: Tab, scheme: st
         grounds[preferred] = tab.run(ground)
     button = "document.getElementById('theme')"
     assert grounds["light"] != grounds["dark"]
-    assert tab.run(f"{button}.innerText") == f"{other.capitalize()} colours"
+    tab.until(f"{button}.innerText === '{other.capitalize()} colours'")
 
     tab.run(f"{button}.click()")
     assert tab.run(ground) == grounds[other]

@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
@@ -101,17 +102,32 @@ def test_totals_estimates_and_slides_stand_in_it(tmp_path: Path) -> None:
     first, second = page.rows
     assert first[0] == "s1"
     assert first[1] == SHARE
-    assert first[3:] == ["2", "0", "1", "1", "4", "yes"]
-    assert second == ["s2", DASH, DASH, "0", "0", "0", "1", "1", "no"]
+    assert first[3:] == ["no", "2", "0", "1", "1", "4"]
+    assert second == ["s2", DASH, DASH, "no", "0", "0", "0", "1", "1"]
 
 
 def test_model_settings_and_research_use_stand_in_it(tmp_path: Path) -> None:
     page = page_of(tmp_path, some_rows())
 
     assert f"Model sha256 {MODEL.sha256}" in page.text
-    assert "Threshold 0.5 Min cells 3 Batch size 4 Precision float32" in page.text
+    assert "Threshold 0.5 Cells that make a slide reliable 2000 Batch size 4" in page.text
+    assert "fewer than 2,000 classified cells is marked as not reliable" in page.text
+    assert "called uncertain" not in page.text
     assert page.text.count("Research use only") == 1
     assert "No corrected parasitaemia: the model was never tested" in page.text
+
+
+def test_the_doubt_band_stands_in_it_and_is_shaded(tmp_path: Path) -> None:
+    report = open_report(str(tmp_path / "r.html"))
+    rows = some_rows()
+    report.write(rows)
+    report.finish(MODEL, replace(SETTINGS, uncertain=(0.25, 0.75)), summary_of(rows))
+    report.publish()
+    page = Page(tmp_path / "r.html")
+    assert "Cells with a probability from 0.25 to below 0.75 are called uncertain." in page.text
+    assert "Doubt band 0.25 to 0.75" in page.text
+    shaded = next(rect for rect in page.all("rect") if rect.get("class") == "band")
+    assert (shaded["x"], shaded["width"]) == ("25%", "50%")
 
 
 def test_assumptions_about_the_model_stand_in_it(tmp_path: Path) -> None:
@@ -220,7 +236,7 @@ class TestSafety:
 
 def slide(name: str, above: int = 1) -> SlideSummary:
     estimate = Estimate(above / 10, above / 20, min(1.0, above / 5))
-    return SlideSummary(name, 10, 10, 0, above, 10 - above, 0, above, estimate, estimate, True)
+    return SlideSummary(name, 10, 10, 0, above, 10 - above, 0, above, estimate, estimate, above > 5)
 
 
 def summary(slides: list[SlideSummary]) -> Summary:
@@ -243,7 +259,7 @@ class TestSize:
         page = Page(tmp_path / "r.html")
         assert (tmp_path / "r.html").stat().st_size < LARGEST
         assert len(page.rows) == ROWS_SHOWN
-        assert {row[3] for row in page.rows} == {"9"}
+        assert {row[4] for row in page.rows} == {"9"}
         assert "The table holds only the 1,000 of 20,000 slides" in page.text
         assert "of the 100 slides that come first in this order out of 20,000" in page.text
         assert len(page.all("img")) == 100 * 10

@@ -1,6 +1,5 @@
 """Small pictures: upright, of bounded size, and a reason where there is none."""
 
-import base64
 import io
 import os
 from pathlib import Path
@@ -10,7 +9,6 @@ import pytest
 from PIL import Image
 from test_report import failed_row, image_row
 
-from malscan.report.row import Row, path_bytes_of
 from malscan.report.thumbnail import MOST_BYTES, SIDE, thumbnail, webp
 
 
@@ -66,13 +64,7 @@ def test_a_row_leads_back_to_its_file(
     monkeypatch.chdir(tmp_path)
     os.link(cell_png, raw)
     row = image_row(os.fsdecode(raw))
-    assert Path(os.fsdecode(path_bytes_of(row))).samefile(cell_png)
     assert thumbnail(row).picture is not None
-
-
-def test_bytes_that_are_no_utf_8_come_from_the_row() -> None:
-    row = Row(r"a\xe9", "s", "ok", None, None, None, base64.b64encode(b"a\xe9").decode())
-    assert path_bytes_of(row) == b"a\xe9"
 
 
 def test_a_file_that_has_vanished_or_changed_has_a_reason(tmp_path: Path) -> None:

@@ -78,6 +78,12 @@ def print_scan(result: ScanResult, outs: Iterable[str], montage: Path | None) ->
     out.print(RESEARCH_USE)
 
 
+def _sheets(slides: int) -> str:
+    if slides <= SHEETS_DRAWN:
+        return f"contact sheets of {slides} slides"
+    return f"contact sheets of the {SHEETS_DRAWN} most surely parasitized of {slides:,} slides"
+
+
 def log_scan(result: ScanResult, outs: Iterable[str]) -> None:
     """Log what `print_scan` prints, in words."""
     for warning in warnings_of(result):
@@ -133,12 +139,6 @@ def _print_rows(out: Console, rows: list[Row], count: int) -> None:
         out.print(f"  {row.path}: {row.error}", markup=False)
     if count > len(rows):
         out.print("  ...")
-
-
-def _sheets(slides: int) -> str:
-    if slides <= SHEETS_DRAWN:
-        return f"contact sheets of {slides} slides"
-    return f"contact sheets of the {SHEETS_DRAWN} most surely parasitized of {slides:,} slides"
 
 
 def _summary_table(result: ScanResult) -> Table:

@@ -39,6 +39,7 @@ class Filter:
 COLUMNS = (
     Column("Apparent parasitaemia", lambda slide: slide.apparent),
     Column("Corrected parasitaemia", lambda slide: slide.corrected),
+    Column("Reliable", lambda slide: slide.reliable),
     Column("Parasitized", lambda slide: slide.parasitized),
     Column("Uncertain", lambda slide: slide.uncertain),
     Column("Uninfected", lambda slide: slide.uninfected),
@@ -51,7 +52,8 @@ FILTERS = (
     Filter("with parasitized cells", lambda slide: slide.parasitized > 0),
     Filter("with uncertain cells", lambda slide: slide.uncertain > 0),
     Filter("with failed images", lambda slide: slide.failed > 0),
-    Filter("with too few cells", lambda slide: not slide.reliable),
+    Filter("with enough cells to be reliable", lambda slide: slide.reliable),
+    Filter("with too few cells to be reliable", lambda slide: not slide.reliable),
 )
 
 

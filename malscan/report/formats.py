@@ -6,7 +6,6 @@ from pathlib import Path
 
 from malscan.errors import MalscanError
 from malscan.report.csv import CsvReport, CsvStream
-from malscan.report.html import HtmlReport
 from malscan.report.interface import ModelFacts, Report, ScanFacts
 from malscan.report.json import JsonReport
 from malscan.report.jsonl import JsonlReport
@@ -22,12 +21,18 @@ def _parquet(path: Path) -> Report:
     return ParquetReport(path)
 
 
+def _html(path: Path) -> Report:
+    from malscan.report.html import HtmlReport
+
+    return HtmlReport(path)
+
+
 FORMATS: dict[str, Callable[[Path], Report]] = {
     ".csv": CsvReport,
     ".json": JsonReport,
     ".jsonl": JsonlReport,
-    ".html": HtmlReport,
     ".parquet": _parquet,
+    ".html": _html,
 }
 """Report formats by suffix of the file, one for each of `malscan.report.names.SUFFIXES`."""
 

@@ -61,11 +61,14 @@ class Montage:
         choices = choose(self._spool, (slide.slide for slide in slides), scan.threshold)
         self._spool.close()
         footer = [
-            f"Sheets of the {len(slides):,} slides of {len(summary.slides):,} that are most surely "
-            "parasitized, by the lower end of the interval of the apparent parasitaemia.",
-            f"Model {shown(model.name)} (sha256 {model.sha256}), threshold {scan.threshold:g}. "
+            f"Model {shown(model.name)} (sha256 {model.sha256}), threshold {scan.threshold:g}.",
             "Research use only: not a diagnostic device.",
         ]
+        if len(slides) < len(summary.slides):
+            footer.append(
+                f"There are sheets of the {len(slides):,} of {len(summary.slides):,} slides that "
+                "are most surely parasitized, by the lower end of the interval."
+            )
         names: dict[str, str] = {}
         with self._told():
             for slide in slides:
@@ -143,7 +146,8 @@ def _draw(path: Path, slide: SlideSummary, choice: Choice, footer: Sequence[str]
     }
     lines = [", ".join(f"{count:,} {name}" for name, count in counts.items())]
     if slide.apparent:
-        lines.append(f"{percent(slide.apparent)} apparent parasitaemia (95 % interval)")
+        few = "" if slide.reliable else "; too few cells to be reliable"
+        lines.append(f"{percent(slide.apparent)} apparent parasitaemia (95 % interval){few}")
     tiles = [
         TileGroup(group.title, group.note, [tile(row) for row in group.rows])
         for group in groups(slide, choice)

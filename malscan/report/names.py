@@ -44,7 +44,7 @@ def check_montage(montage: Path, outs: Iterable[str], paths: Iterable[str]) -> N
 
     Args:
         montage: their folder, which is replaced as a whole.
-        outs: names of reports.
+        outs: names of reports and lists.
         paths: folders and files to scan.
 
     Raises:
@@ -53,7 +53,7 @@ def check_montage(montage: Path, outs: Iterable[str], paths: Iterable[str]) -> N
     place = Path(os.path.realpath(montage))
     for out in outs:
         if out != STDOUT and Path(os.path.realpath(out)).is_relative_to(place):
-            raise UsageError(f"--out {out} lies in --montage {montage}. Name another folder.")
+            raise UsageError(f"{out} lies in --montage {montage}. Name another folder.")
     for path in paths:
         if place.is_relative_to(os.path.realpath(path)):
             raise UsageError(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from malscan import __version__
+from malscan.doubt import Band
 from malscan.report.choice import CELLS_SHOWN, Choice, ranked
 from malscan.report.columns import COLUMNS, FILTERS, TableCell, full_bar, percent, table_cell
 from malscan.report.histogram import HistogramBar, bars, ticks
@@ -14,7 +15,12 @@ from malscan.report.summary import SlideSummary, Summary
 
 ROWS_SHOWN = 1000
 """Slides in the table; with the longest names they take 2 MB."""
-_LABELS = {"any_size": "Crops of any size accepted"}
+_LABELS = {
+    "any_size": "Crops of any size accepted",
+    "uncertain": "Doubt band",
+    "min_cells": "Cells that make a slide reliable",
+    "summary_only": "Summaries only",
+}
 LONGEST_FACT = 500
 
 
@@ -56,6 +62,8 @@ class Page:
         bars: of the histogram; empty if no cell has a probability.
         ticks: counts and places of its lines.
         threshold: what a probability is compared with, and its place in the histogram.
+        band: ends, place and width of the doubt band in the histogram; None if there is none.
+        min_cells: classified cells that make a slide reliable.
         facts: names and values of model and settings.
     """
 
@@ -75,6 +83,8 @@ class Page:
     bars: tuple[HistogramBar, ...]
     ticks: tuple[tuple[str, str], ...]
     threshold: tuple[str, str]
+    band: tuple[str, str, str] | None
+    min_cells: str
     facts: tuple[tuple[str, str], ...]
 
 
@@ -116,6 +126,8 @@ def scan_page(
         bars=bars(counts) if drawn else (),
         ticks=ticks(counts) if drawn else (),
         threshold=(f"{scan.threshold:g}", f"{100 * scan.threshold:g}"),
+        band=_band(scan.uncertain),
+        min_cells=f"{scan.min_cells:,}",
         facts=_facts(model, scan),
     )
 
@@ -140,6 +152,13 @@ def _estimates(slide: SlideSummary) -> tuple[tuple[str, str], ...]:
         for name, estimate in estimates.items()
         if estimate is not None
     )
+
+
+def _band(band: Band | None) -> tuple[str, str, str] | None:
+    if band is None:
+        return None
+    low, high = band
+    return f"from {low:g} to below {high:g}", f"{100 * low:g}", f"{100 * (high - low):g}"
 
 
 def _line(slide: SlideSummary, gallery: Gallery | None, full: float) -> Line:

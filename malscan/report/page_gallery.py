@@ -86,7 +86,8 @@ def slide_name(slide: SlideSummary) -> str:
 
 
 def _gallery(slide: SlideSummary, anchor: str, choice: Choice) -> Gallery:
-    estimate = f"{percent(slide.apparent)} apparent parasitaemia" if slide.apparent else None
+    few = "" if slide.reliable else "; too few cells to be reliable"
+    estimate = f"{percent(slide.apparent)} apparent parasitaemia{few}" if slide.apparent else None
     shown_groups = (
         CellGroup(group.title, group.note, tuple(_cell(row) for row in group.rows))
         for group in groups(slide, choice)
