@@ -36,7 +36,9 @@ def opened(file: Path) -> Journal:
     return journal
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None
+)
 @given(
     st.builds(
         Entry,
@@ -80,7 +82,9 @@ def test_no_file_is_no_journal(file: Path) -> None:
 def test_an_unfinished_transaction_leaves_what_was_committed_before(file: Path) -> None:
     script = (
         "import os, sys; from pathlib import Path\n"
+        "from malscan.scanning import journal as module\n"
         "from malscan.scanning.journal import Entry, Journal\n"
+        "module.COMMIT_SECONDS = 1e9\n"
         "journal = Journal.create(Path(sys.argv[1]), {})\n"
         "entries = [Entry(b'%06d' % i, 1, 1, None, 0.5, False) for i in range(50000)]\n"
         "journal.add(entries[:10]); journal.commit(); journal.add(entries[10:])\n"
