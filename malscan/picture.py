@@ -12,6 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
+
+from malscan.jpeg import JPEG_START, fault_of_jpeg
+from malscan.tiff import Samples, deep_samples
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -21,7 +25,6 @@ MAX_PIXELS = 50_000_000
 MAX_BYTES = 512 * 1024 * 1024
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
-JPEG_START = b"\xff\xd8\xff"
 PILLOW_FORMATS = ("JPEG", "TIFF", "WEBP", "BMP", "GIF")
 
 
@@ -101,9 +104,13 @@ def decode_with_pillow(
             frames = getattr(image, "n_frames", 1)
             if frames > 1:
                 raise UnreadableImageError(f"several frames or pages ({frames}), not one cell")
+            if isinstance(image, TiffImageFile):
+                samples = deep_samples(image, data)
+                if samples is not None:
+                    return _of_16_bit(samples)
             image.load()
-            if image.format == "JPEG" and not _jpeg_has_end(data):
-                raise UnreadableImageError("truncated: the JPEG has no end marker")
+            if image.format == "JPEG" and (fault := fault_of_jpeg(data)):
+                raise UnreadableImageError(fault)
             if image.format == "GIF" and not _gif_has_end(data):
                 raise UnreadableImageError("truncated: the GIF has no end")
             upright = image if image.format == "PNG" else ImageOps.exif_transpose(image)
@@ -121,26 +128,11 @@ def decode_with_pillow(
 
 
 def _why_unidentified(data: bytes) -> str:
-    if data.startswith((JPEG_START, b"II*\0", b"MM\0*", b"RIFF", b"BM", b"GIF8", PNG_START[:4])):
+    if data.startswith((b"II*\0", b"MM\0*")):
+        return "truncated, damaged, or a TIFF with pixels of an unknown kind (such as fractions)"
+    if data.startswith((JPEG_START, b"RIFF", b"BM", b"GIF8", PNG_START[:4])):
         return "truncated or damaged: the image header is not whole"
     return "not an image in a known format (PNG, JPEG, TIFF, WebP, BMP, GIF)"
-
-
-def _jpeg_has_end(data: bytes) -> bool:
-    """Whether the marker segments of a JPEG run on to its end-of-image marker.
-
-    A plain search would be fooled by the end marker of an embedded thumbnail.
-    """
-    offset = 2
-    while (offset := data.find(b"\xff", offset)) >= 0 and offset + 1 < len(data):
-        marker = data[offset + 1]
-        if marker == 0xD9:
-            return True
-        if marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD8:
-            offset += 1 if marker == 0xFF else 2
-        else:
-            offset += 2 + int.from_bytes(data[offset + 2 : offset + 4], "big")
-    return False
 
 
 def _gif_has_end(data: bytes) -> bool:
@@ -168,6 +160,13 @@ def _rgb(image: Image.Image) -> Pixels:
     if image.has_transparency_data:
         return on_black(np.asarray(image.convert("RGBA")))
     return np.asarray(image.convert("RGB"))
+
+
+def _of_16_bit(samples: Samples) -> Decoded:
+    pixels = from_16_bit(samples)
+    if pixels.ndim == 2:
+        return Decoded(np.repeat(pixels[:, :, None], 3, axis=2), grey=True)
+    return Decoded(on_black(pixels) if pixels.shape[2] == 4 else pixels, grey=False)
 
 
 def from_16_bit(values: npt.NDArray[np.uint16]) -> Pixels:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from malscan.ahead import decoded_ahead
 from malscan.decode import decode, decode_plain, is_plain
 from malscan.picture import UnreadableImageError, fault_of_file, plain_reason
 from malscan.preprocess import Preprocessing, resize
@@ -186,7 +187,7 @@ def _dataset(
 
     def load(places: tf.Tensor, paths: tf.Tensor, errors: tf.Tensor) -> tf.data.Dataset:
         single = tf.data.Dataset.from_tensor_slices((places, paths, errors))
-        loaded = single.map(loader).ignore_errors()
+        loaded = decoded_ahead(single, any_size).map(loader).ignore_errors()
         return loaded.batch(tf.size(places, tf.int64))
 
     names = tf.TensorSpec([None], tf.string)
@@ -204,8 +205,8 @@ def _dataset(
 
 def _loader(
     preprocessing: Preprocessing, any_size: bool, hashed: bool
-) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]:
-    """The function that turns one path into one element of a batch."""
+) -> Callable[..., tuple[tf.Tensor, ...]]:
+    """The function that turns one path, or pixels decoded ahead, into one element of a batch."""
     size = preprocessing.size
     blank = tf.zeros([size, size, 3], tf.uint8)
 
@@ -229,10 +230,23 @@ def _loader(
         data = tf.io.read_file(path)
         return tf.cond(is_plain(data, any_size), lambda: plain(data), lambda: careful(data))
 
-    def load(place: tf.Tensor, path: tf.Tensor, error: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        known = tf.not_equal(error, b"")
+    def load(
+        place: tf.Tensor,
+        path: tf.Tensor,
+        error: tf.Tensor,
+        raw: tf.Tensor,
+        shape: tf.Tensor,
+        grey: tf.Tensor,
+    ) -> tuple[tf.Tensor, ...]:
+        def ahead() -> tuple[tf.Tensor, ...]:
+            pixels = tf.reshape(tf.io.decode_raw(raw, tf.uint8), [shape[0], shape[1], 3])
+            return finished(pixels, grey, error)
+
         nothing = blank, tf.constant(False), error, tf.constant(0, tf.uint64)
-        return place, *tf.cond(known, lambda: nothing, lambda: read(path))
+        return place, *tf.case(
+            [(tf.not_equal(error, b""), lambda: nothing), (tf.not_equal(raw, b""), ahead)],
+            default=lambda: read(path),
+        )
 
     return tf.autograph.experimental.do_not_convert(load)
 

@@ -29,7 +29,7 @@ from malscan.scanning.listener import Progress, ScanListener
 from malscan.scanning.state import State, opened_state
 from malscan.scanning.watched import Watched
 from malscan.settings import ScanSettings
-from malscan.walk import CellImage, Walk
+from malscan.walk import CellImage, Walk, no_image_error
 
 PRECISION = "float32"
 
@@ -99,7 +99,7 @@ class _Scan:
         self._settings = settings
         self._listener = listener
         self._files = files
-        self._walk = Walk(settings.paths, listed=settings.listed)
+        self._walk = Walk(settings.paths, listed=settings.listed, selection=settings.selection)
         self._counts = Counts()
         self.model = open_model(find_model(settings.model), settings.keras_file)
         given = settings.threshold
@@ -224,11 +224,7 @@ def _at_least_one(found: Iterator[list[Outcome]], walk: Walk) -> Iterator[list[O
     for some in found:
         if some:
             return chain([some], found)
-    skipped = f" ({walk.skipped} other files were passed over)" if walk.skipped else ""
-    raise MalscanError(
-        f"no image found{skipped}. Give folders that hold PNG, JPEG, TIFF, WebP, BMP or GIF "
-        "files; --allow-empty makes this an empty report."
-    )
+    raise no_image_error(walk)
 
 
 @contextmanager
@@ -236,16 +232,19 @@ def _opened(settings: ScanSettings) -> Iterator[list[Report]]:
     """Open all reports; whatever was not published when the context ends is discarded."""
     with ExitStack() as stack:
         reports: list[Report] = []
-        for out in settings.outs:
-            reports.append(open_report(out, summary_only=settings.summary_only))
-            stack.callback(reports[-1].discard)
-        if settings.failed_to is not None:
-            reports.append(FailedList(settings.failed_to, null=settings.null))
-            stack.callback(reports[-1].discard)
-        if settings.montage is not None:
-            reports.append(Montage(settings.montage))
-            stack.callback(reports[-1].discard)
+        for report in _reports(settings):
+            stack.callback(report.discard)
+            reports.append(report)
         yield reports
+
+
+def _reports(settings: ScanSettings) -> Iterator[Report]:
+    for out in settings.outs:
+        yield open_report(out, summary_only=settings.summary_only)
+    if settings.failed_to is not None:
+        yield FailedList(settings.failed_to, null=settings.null)
+    if settings.montage is not None:
+        yield Montage(settings.montage)
 
 
 def _predict(model: Model, settings: ScanSettings, watched: Watched[list[Outcome]]) -> Predict:

@@ -11,6 +11,7 @@ from malscan.doubt import Band, check_band
 from malscan.errors import UsageError
 from malscan.kernel import Kernel
 from malscan.report.names import STDOUT, check_montage, check_names
+from malscan.selection import EVERY_IMAGE, Selection
 from malscan.walk import check_paths
 
 DEFAULT_BATCH_SIZE = 256
@@ -109,6 +110,8 @@ class ScanSettings:
         paths: folders and files.
         outs: names of reports; the suffix picks the format, `-` is CSV to stdout.
         listed: further paths, one by one (`--files-from`).
+        null: paths in lists end with a zero byte instead of a line end.
+        selection: which of the images there are wanted.
         model: model folder, Keras file or `embedded`; None for `MALSCAN_MODEL`, else the
             embedded model.
         keras_file: what a Keras file does not say; for no other model.
@@ -117,14 +120,13 @@ class ScanSettings:
         min_cells: classified images that a slide needs to be reliable.
         summary_only: leave the images themselves out of the reports.
         failed_to: where a list of the failed images goes, if wanted.
-        null: paths in lists end with a zero byte instead of a line end.
         batch_size: images to a forward pass.
         any_size: accept images with a side over 512 pixels.
         keep_going: images that cannot be read do not change the exit code.
         fail_on_failed: stop at the first image that cannot be read.
         allow_empty: finding no image gives an empty report instead of an error.
-        nightly: what to do about earlier runs and such that run now.
         montage: folder for contact sheets, one a slide; None for none.
+        nightly: what to do about earlier runs and such that run now.
 
     Raises:
         UsageError: a path or the model does not exist, a report has an unknown suffix, a number
@@ -134,6 +136,8 @@ class ScanSettings:
     paths: tuple[str, ...]
     outs: tuple[str, ...]
     listed: Iterable[str] = ()
+    null: bool = False
+    selection: Selection = EVERY_IMAGE
     model: Path | None = None
     keras_file: KerasFileSettings = KerasFileSettings()
     threshold: float | None = None
@@ -141,14 +145,13 @@ class ScanSettings:
     min_cells: int = MIN_CELLS
     summary_only: bool = False
     failed_to: Path | None = None
-    null: bool = False
     batch_size: int = DEFAULT_BATCH_SIZE
     any_size: bool = False
     keep_going: bool = False
     fail_on_failed: bool = False
     allow_empty: bool = False
-    nightly: NightlySettings = NightlySettings()
     montage: Path | None = None
+    nightly: NightlySettings = NightlySettings()
 
     def __post_init__(self) -> None:
         check_names(self.outs, self.failed_to)

@@ -3,13 +3,13 @@
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from hashlib import blake2b
+from itertools import islice
 
-from malscan.errors import UsageError
+from malscan.errors import MalscanError, UsageError
+from malscan.image_names import is_image_name
 from malscan.labels import class_of_folder
-
-IMAGE_SUFFIXES = frozenset(b".png .jpg .jpeg .jpe .jfif .tif .tiff .webp .bmp .dib .gif".split())
+from malscan.once import Once
+from malscan.selection import EVERY_IMAGE, Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,15 @@ class _Root:
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """A folder to visit: where it is, its place under its root, its entries still to come."""
+    """A folder to visit: where it is, its place under its root, its entries still to come.
+
+    `included` says that it matches `--include` as a whole.
+    """
 
     root: _Root
     path: bytes
     relative: bytes
+    included: bool
     names: Iterator[bytes]
     odd: dict[bytes, os.DirEntry[bytes]]
 
@@ -70,16 +74,24 @@ class Walk:
     Attributes:
         images: images found so far.
         skipped: entries passed over so far because they are hidden or no images.
+        left_out: files and folders left out so far because the selection does not want them.
         notes: messages about parts of the tree that were left out on purpose.
         finished: whether the walk has ended.
     """
 
-    def __init__(self, paths: Iterable[str], *, listed: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        paths: Iterable[str],
+        *,
+        listed: Iterable[str] = (),
+        selection: Selection = EVERY_IMAGE,
+    ) -> None:
         """Prepare a walk.
 
         Args:
             paths: folders and files.
             listed: further paths, in the order of a list (`--files-from`).
+            selection: which of the images there are wanted.
 
         Raises:
             UsageError: one of `paths` does not exist.
@@ -88,41 +100,45 @@ class Walk:
         check_paths(given)
         self._paths = [os.fsencode(path) for path in given]
         self._listed = listed
+        self._selection = selection
+        self._once = Once(self._paths, selection)
         self.images = 0
         self.skipped = 0
+        self.left_out = 0
         self.notes: list[str] = []
         self.finished = False
-        self._real_roots = [os.path.join(os.path.realpath(path), b"") for path in self._paths]
-        self._folders_seen: set[tuple[int, int]] = set()
-        self._files_seen: set[int] = set()
-        # The walk's own: the current folder may be another one in the next walk.
-        self._real_folder = lru_cache(maxsize=64)(os.path.realpath)
 
     def __iter__(self) -> Iterator[CellImage]:
+        yield from islice(self._all(), self._selection.limit)
+        if self.images == self._selection.limit:
+            self.notes.append(f"took the first {self.images} images only (--limit)")
+        if self.left_out:
+            self.notes.append(f"left out {self.left_out} files and folders that were not asked for")
+        self.finished = True
+
+    def _all(self) -> Iterator[CellImage]:
         several = len(self._paths) > 1
         for path in self._paths:
             yield from self._given(path, several)
         for listed in self._listed:
             yield from self._given(os.fsencode(listed), True)
-        self.finished = True
 
     def _given(self, path: bytes, several: bool) -> Iterator[CellImage]:
         if os.path.isdir(path):
             typed = path.rstrip(b"/") or b"/"
             name = os.path.basename(os.path.realpath(path)) or b"/"
             yield from self._tree(_Root(typed, name, typed if several else b""))
-        elif _is_candidate(os.path.basename(path)):
-            slide = os.fsdecode(os.path.dirname(path) or b".")
-            real = self._real_path(path)
-            if not self._was_walked(real) and self._first_time(real):
-                yield self._image(path, slide)
-        else:
+        elif not is_image_name(os.path.basename(path)):
             self.skipped += 1
+        elif not self._selection.takes_single(path):
+            self.left_out += 1
+        elif self._once.takes_single(path):
+            yield self._image(path, os.fsdecode(os.path.dirname(path) or b"."))
 
     def _tree(self, root: _Root) -> Iterator[CellImage]:
         """Walk one folder tree with a stack of its own, so that depth is no limit."""
         stack: list[_Folder] = []
-        yield from self._enter(stack, root, root.typed, b"")
+        yield from self._enter(stack, root, root.typed, b"", not self._selection.include)
         while stack:
             folder = stack[-1]
             name = next(folder.names, None)
@@ -133,28 +149,31 @@ class Walk:
             entry = folder.odd.get(name)
             if entry is not None and _leads_to_folder(entry):
                 if not self._is_nested_copy(folder.path, path):
-                    relative = os.path.join(folder.relative, name)
-                    yield from self._enter(stack, root, path, relative)
+                    below = os.path.join(folder.relative, name)
+                    included = folder.included or self._selection.includes(below, folder=True)
+                    yield from self._enter(stack, root, path, below, included)
                 continue
-            yield from self._file(folder, path, entry)
+            linked = entry is not None and entry.is_symlink()
+            if self._once.takes_link(path) if linked else self._once.takes_plain(path):
+                yield self._image(path, root.slide(folder.relative))
 
     def _enter(
-        self, stack: list[_Folder], root: _Root, path: bytes, relative: bytes
+        self, stack: list[_Folder], root: _Root, path: bytes, relative: bytes, included: bool
     ) -> Iterator[CellImage]:
         """Put a folder on the stack; a folder that cannot be listed comes out as failed."""
         try:
-            status = os.stat(path)
-            if (status.st_dev, status.st_ino) in self._folders_seen:
+            if not self._once.enters(os.stat(path), relative):
                 return
-            self._folders_seen.add((status.st_dev, status.st_ino))
-            names, odd = self._list(path)
+            names, odd = self._list(path, relative, included)
         except OSError as error:
             reason = f"the folder cannot be listed: {error.strerror}"
             yield self._image(path, root.slide(relative), reason)
             return
-        stack.append(_Folder(root, path, relative, iter(names), odd))
+        stack.append(_Folder(root, path, relative, included, iter(names), odd))
 
-    def _list(self, path: bytes) -> tuple[list[bytes], dict[bytes, os.DirEntry[bytes]]]:
+    def _list(
+        self, path: bytes, relative: bytes, included: bool
+    ) -> tuple[list[bytes], dict[bytes, os.DirEntry[bytes]]]:
         """List a folder: names to visit in order, and the entries that are no plain files.
 
         Only names are kept of plain files: a directory entry costs several times as much.
@@ -163,64 +182,38 @@ class Walk:
         odd: dict[bytes, os.DirEntry[bytes]] = {}
         with os.scandir(path) as entries:
             for entry in entries:
-                plain = entry.is_file(follow_symlinks=False)
                 hidden = entry.name.startswith(b".")
-                if hidden or not (_is_candidate(entry.name) or _leads_to_folder(entry)):
+                folder = _leads_to_folder(entry)
+                if hidden or not (folder or is_image_name(entry.name)):
                     self.skipped += 1
-                    continue
-                names.append(entry.name)
-                if not plain:
-                    odd[entry.name] = entry
+                elif not self._wants(entry, relative, included, folder):
+                    self.left_out += 1
+                else:
+                    names.append(entry.name)
+                    if not entry.is_file(follow_symlinks=False):
+                        odd[entry.name] = entry
         names.sort()
         return names, odd
 
-    def _file(
-        self, folder: _Folder, path: bytes, entry: os.DirEntry[bytes] | None
-    ) -> Iterator[CellImage]:
-        linked = entry is not None and entry.is_symlink()
-        if linked and (self._is_inside_a_root(path) or self._was_walked(self._real_path(path))):
-            return
-        if linked and not self._first_time(self._real_path(path)):
-            return
-        # Plain files are not remembered: there may be millions, and each comes up once.
-        if self._files_seen and not linked and _digest(self._real_path(path)) in self._files_seen:
-            return
-        yield self._image(path, folder.root.slide(folder.relative))
+    def _wants(
+        self, entry: os.DirEntry[bytes], relative: bytes, included: bool, folder: bool
+    ) -> bool:
+        selection = self._selection
+        if folder and not selection.recursive:
+            return False
+        if not selection.follow_links and entry.is_symlink():
+            return False
+        if not selection.has_patterns:
+            return True
+        path = os.path.join(relative, entry.name)
+        if selection.excludes(path, folder=folder):
+            return False
+        # Any folder may hold what is to be included.
+        return folder or included or selection.includes(path, folder=False)
 
     def _image(self, path: bytes, slide: str, error: str | None = None) -> CellImage:
         self.images += 1
         return CellImage(os.fsdecode(path), slide, error)
-
-    def _first_time(self, real: bytes) -> bool:
-        digest = _digest(real)
-        if digest in self._files_seen:
-            return False
-        self._files_seen.add(digest)
-        return True
-
-    def _is_inside_a_root(self, link: bytes) -> bool:
-        """Whether the walk meets the target of a link as a plain file, now or later."""
-        real = os.path.realpath(link)
-        for root in self._real_roots:
-            if real.startswith(root):
-                below = real.removeprefix(root).split(b"/")
-                hidden = any(part.startswith(b".") for part in below)
-                return os.path.isfile(real) and _is_candidate(below[-1]) and not hidden
-        return False
-
-    def _was_walked(self, real: bytes) -> bool:
-        """Whether a file has come, or will come, as an entry of a folder of this walk."""
-        if not _is_candidate(os.path.basename(real)):
-            return False
-        if os.path.islink(real) or not os.path.lexists(real):
-            return False  # a link that leads nowhere
-        status = os.stat(os.path.dirname(real))
-        return (status.st_dev, status.st_ino) in self._folders_seen
-
-    def _real_path(self, path: bytes) -> bytes:
-        if os.path.islink(path):
-            return os.path.realpath(path)
-        return os.path.join(self._real_folder(os.path.dirname(path)), os.path.basename(path))
 
     def _is_nested_copy(self, parent: bytes, child: bytes) -> bool:
         """Whether `child` repeats its parent's name and class folders (a known re-packing)."""
@@ -233,6 +226,16 @@ class Walk:
         return True
 
 
+def no_image_error(walk: Walk) -> MalscanError:
+    """What to raise where a walk that has ended found no image."""
+    counts = {"other files were passed over": walk.skipped, "were left out as asked": walk.left_out}
+    why = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    return MalscanError(
+        f"no image found{f' ({why})' if why else ''}. Give folders that hold PNG, JPEG, TIFF, "
+        "WebP, BMP or GIF files; --allow-empty makes this an empty report."
+    )
+
+
 def check_paths(paths: Iterable[str]) -> None:
     """Make sure that paths exist.
 
@@ -243,35 +246,6 @@ def check_paths(paths: Iterable[str]) -> None:
         if not os.path.lexists(path):
             shown = _shown(os.fsencode(path))
             raise UsageError(f"no such file or folder: {shown}. Check the spelling.")
-
-
-def read_list(lines: Iterable[bytes]) -> Iterator[str]:
-    """Paths from a list, one a line; empty lines are passed over.
-
-    Args:
-        lines: raw lines, as of a file opened in binary mode.
-
-    Yields:
-        Paths; bytes that are not UTF-8 are kept as surrogates.
-
-    Raises:
-        UsageError: a line holds a zero byte, as lists for `xargs -0` do.
-    """
-    for line in lines:
-        path = line.rstrip(b"\r\n")
-        if b"\0" in path:
-            raise UsageError("the list of paths holds zero bytes. Give one path a line.")
-        if path:
-            yield os.fsdecode(path)
-
-
-def _digest(real: bytes) -> int:
-    """64 bits stand for a real path, so that a list of a million paths stays small."""
-    return int.from_bytes(blake2b(real, digest_size=8).digest(), "big")
-
-
-def _is_candidate(name: bytes) -> bool:
-    return not name.startswith(b".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
 def _leads_to_folder(entry: os.DirEntry[bytes]) -> bool:

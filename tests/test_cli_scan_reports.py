@@ -14,6 +14,7 @@ from conftest import Cli
 from draw_cells import draw_cell
 from test_report import published_schema
 
+from malscan.atomic import locked
 from malscan.model import EMBEDDED
 from malscan.scan import scan
 from malscan.settings import ScanSettings
@@ -204,6 +205,12 @@ class TestFailedTo:
             b"slide/%b\n" % name for name in (b"2.png", b"4.png", *found[:-1])
         )
         assert "Note: 1 failed paths that hold a line end are not in lines" in one_line(result.err)
+
+    def test_a_list_that_another_run_writes_is_left_to_it(self, cli: Cli, slide: Path) -> None:
+        with locked([Path("failed.txt")]):
+            result = cli("scan", slide, *outs("r.csv"), "--failed-to", "failed.txt")
+        assert result.code == 75
+        assert "another run is writing failed.txt" in one_line(result.err)
 
     def test_a_scan_that_stops_leaves_the_last_list_alone(self, cli: Cli, slide: Path) -> None:
         Path("failed.txt").write_text("of last night")

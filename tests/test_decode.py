@@ -76,27 +76,6 @@ def png_with_header(width: int, height: int) -> bytes:
     return data[:8] + chunk(b"IHDR", fields) + data[33:]
 
 
-def tiff_16_bit_rgb(samples: NDArray[np.uint16]) -> bytes:
-    """An uncompressed TIFF with 16 bits for each of three channels."""
-    height, width, _ = samples.shape
-    data = samples.astype("<u2").tobytes()
-    bits_at = 8 + 2 + 9 * 12 + 4
-    entries = [
-        (256, 4, 1, width),
-        (257, 4, 1, height),
-        (258, 3, 3, bits_at),
-        (259, 4, 1, 1),
-        (262, 4, 1, 2),
-        (273, 4, 1, bits_at + 6),
-        (277, 4, 1, 3),
-        (278, 4, 1, height),
-        (279, 4, 1, len(data)),
-    ]
-    directory = b"".join(struct.pack("<HHII", *entry) for entry in entries)
-    start = b"II*\0" + struct.pack("<IH", 8, len(entries))
-    return start + directory + struct.pack("<IHHH", 0, 16, 16, 16) + data
-
-
 def exif(orientation: int) -> Image.Exif:
     tags = Image.Exif()
     tags[0x0112] = orientation
@@ -365,12 +344,6 @@ def test_16_bit_grey_of_a_tiff_is_divided_by_257_and_rounded(order: str) -> None
     assert decoded.grey
 
 
-def test_16_bit_colours_of_a_tiff_are_right_to_one_step() -> None:
-    # Pillow keeps only the high byte of such a file, so that the rounding is out of reach.
-    decoded = decode(tiff_16_bit_rgb(DEEP[:, :, :3]))
-    np.testing.assert_allclose(decoded.pixels, np.rint(DEEP[:, :, :3] / 257.0), atol=1)
-
-
 @pytest.mark.parametrize("kind", ["TIFF", "WEBP"])
 def test_transparent_pixels_of_other_formats_are_laid_on_black(kind: str) -> None:
     rgba = (DEEP >> 8).astype(np.uint8)
@@ -527,7 +500,6 @@ def test_a_jpeg_whose_header_promises_too_many_pixels_is_refused(side: int) -> N
     frame = data.index(b"\xff\xc0")
     data[frame + 5 : frame + 9] = struct.pack(">HH", side, side)
     assert "too large" in refusal(bytes(data), any_size=True)
-    assert on_the_fast_path(bytes(data)) is None
 
 
 def test_a_png_whose_header_gives_no_size_is_refused() -> None:
@@ -612,18 +584,6 @@ def test_an_interlaced_png_gives_the_same_pixels_on_both_ways() -> None:
     np.testing.assert_array_equal(decode_plain(tf.constant(data)), decode(data).pixels)
 
 
-@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
-@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
-@pytest.mark.parametrize(("width", "height"), [(1, 1), (27, 19), (96, 103), (384, 77)])
-def test_a_plain_jpeg_gives_the_same_pixels_on_both_ways(
-    width: int, height: int, options: dict[str, Any], subsampling: str
-) -> None:
-    for image in (cell().resize((width, height)), picture().resize((width, height))):
-        data = encoded(image, "JPEG", quality=75, subsampling=subsampling, **options)
-        assert bool(is_plain(tf.constant(data), False))
-        np.testing.assert_array_equal(decode_plain(tf.constant(data)), decode(data).pixels)
-
-
 @pytest.mark.parametrize(
     "data",
     [
@@ -640,26 +600,23 @@ def test_a_plain_jpeg_gives_the_same_pixels_on_both_ways(
         encoded(picture().convert("L"), "JPEG"),
         encoded(Image.new("RGB", (513, 10)), "PNG"),
         encoded(Image.new("RGB", (10, 513)), "PNG"),
-        encoded(Image.new("RGB", (513, 10)), "JPEG"),
-        encoded(Image.new("RGB", (10, 513)), "JPEG"),
-        *(WHOLE[kind] for kind in ("TIFF", "WEBP", "BMP", "GIF")),
+        *(WHOLE[kind] for kind in ("JPEG", "TIFF", "WEBP", "BMP", "GIF")),
         b"text",
         b"",
     ],
     ids=[
         *("RGBA", "palette", "16-bit RGB", "16-bit grey", "grey", "grey alpha", "tRNS", "APNG"),
         *("EXIF JPEG", "CMYK JPEG", "grey JPEG"),
-        *("wide PNG", "high PNG", "wide JPEG", "high JPEG"),
-        *("TIFF", "WEBP", "BMP", "GIF", "text", "empty"),
+        *("wide PNG", "high PNG"),
+        *("JPEG", "TIFF", "WEBP", "BMP", "GIF", "text", "empty"),
     ],
 )
 def test_everything_else_is_left_to_the_careful_way(data: bytes) -> None:
     assert not bool(is_plain(tf.constant(data), False))
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_a_large_image_is_plain_only_where_any_size_will_do(kind: str) -> None:
-    data = encoded(cell().resize((600, 520)), kind)
+def test_a_large_image_is_plain_only_where_any_size_will_do() -> None:
+    data = encoded(cell().resize((600, 520)), "PNG")
     assert not bool(is_plain(tf.constant(data), False))
     assert bool(is_plain(tf.constant(data), True))
     careful = decode(data, any_size=True).pixels
@@ -675,12 +632,8 @@ def test_a_tiny_beginning_of_a_file_never_gives_pixels(kind: str, length: int) -
 
 
 @pytest.mark.parametrize("eighths", range(8))
-@pytest.mark.parametrize("options", [{}, {"progressive": True}], ids=["plain", "progressive"])
-@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_a_cut_off_file_never_gives_pixels_on_the_fast_way(
-    kind: str, options: dict[str, Any], eighths: int
-) -> None:
-    data = encoded(cell(), kind, **options)
+def test_a_cut_off_file_never_gives_pixels_on_the_fast_way(eighths: int) -> None:
+    data = encoded(cell(), "PNG")
     assert on_the_fast_path(data) is not None
     assert on_the_fast_path(data[: len(data) * eighths // 8]) is None
     assert on_the_fast_path(data[:-1]) is None
@@ -720,9 +673,8 @@ def test_a_low_depth_png_that_pillow_refuses_is_refused_with_a_steady_reason() -
         assert refusal(damaged) == refusal(damaged)
 
 
-def test_a_jpeg_with_a_second_picture_is_left_to_the_careful_way() -> None:
+def test_a_jpeg_with_a_second_picture_is_refused() -> None:
     image = Image.new("RGB", (20, 20), "pink")
     several = encoded(image, "MPO", save_all=True, append_images=[image])
 
-    assert on_the_fast_path(several) is None
     assert "not one cell" in refusal(several)

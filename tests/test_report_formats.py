@@ -1,6 +1,7 @@
 """Reports for programs, JSON Lines and Parquet: the same images, names and figures as in JSON."""
 
 import base64
+import gc
 import json
 import os
 import subprocess
@@ -137,6 +138,18 @@ class TestParquet:
         (partial,) = tmp_path.iterdir()
         assert partial.stat().st_size > 10_000
         report.discard()
+
+    def test_nothing_is_said_of_a_report_that_is_given_up(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        said: list[object] = []
+        monkeypatch.setattr(sys, "unraisablehook", said.append)
+        report = open_report(str(tmp_path / "r.parquet"))
+        report.write(many_rows(ROW_GROUP + 1))
+        report.discard()
+        del report
+        gc.collect()
+        assert said == []
 
     def test_the_bytes_do_not_depend_on_the_lots_that_rows_come_in(self, tmp_path: Path) -> None:
         rows = many_rows(ROW_GROUP + 500)

@@ -42,6 +42,11 @@ def test_it_is_no_wider_than_it_must_be() -> None:
     assert band_of(*CLEAR, (15, 0.625, False), (15, 0.855, False), (10, 0.95, True)) == (0.5, 0.63)
 
 
+def test_a_cell_on_the_upper_bound_is_not_inside() -> None:
+    assert band_of(*CLEAR, (30, 0.6, False), (10, 0.95, True)) == (0.5, 0.61)
+    assert band_of(*CLEAR, (30, 0.4, True), (10, 0.95, True)) == (0.4, 0.5)
+
+
 def test_the_side_with_fewer_cells_to_look_at_is_chosen() -> None:
     both = ((12, 0.355, True), (12, 0.655, False))
     assert band_of(*CLEAR, *both, (16, 0.605, True)) == (0.35, 0.5)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from malscan.errors import UsageError
-from malscan.walk import CellImage, Walk, read_list
+from malscan.walk import CellImage, Walk
 
 Tree = dict[bytes, "Tree | None"]
 """A folder: names to folders, or to None for a file."""
@@ -504,27 +504,6 @@ def test_counts_follow_the_walk() -> None:
     assert walk.finished
 
 
-# Lists
-
-
-def test_a_list_holds_one_path_a_line() -> None:
-    lines = [b"A/1.png\n", b"\n", b"B 2.png\r\n", b"\r\n", b" 3.png \n", b"4.png"]
-    assert list(read_list(lines)) == ["A/1.png", "B 2.png", " 3.png ", "4.png"]
-
-
-def test_a_list_keeps_bytes_that_are_not_utf_8() -> None:
-    (path,) = read_list([b"caf\xe9.png\n"])
-    assert os.fsencode(path) == b"caf\xe9.png"
-
-
-def test_a_list_is_read_line_by_line() -> None:
-    def lines() -> Iterator[bytes]:
-        yield b"1.png\n"
-        pytest.fail("the second line was read too early")
-
-    assert next(read_list(lines())) == "1.png"
-
-
 # Any tree
 
 NAMES = st.builds(
@@ -572,4 +551,4 @@ def test_a_link_does_not_make_the_walk_remember_every_plain_file() -> None:
     walk = Walk(["A"])
 
     assert len(list(walk)) == 51
-    assert len(walk._files_seen) == 1
+    assert len(walk._once._files) == 1

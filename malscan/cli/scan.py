@@ -10,10 +10,12 @@ from typing import Annotated
 
 import typer
 
-from malscan.cli import model_options
+from malscan.cli import model_options, walk_options
 from malscan.cli.guard import guarded
 from malscan.errors import UsageError
+from malscan.path_list import read_list
 from malscan.quiet import native_output_hidden
+from malscan.selection import Selection
 from malscan.settings import (
     DEFAULT_BATCH_SIZE,
     MIN_CELLS,
@@ -22,9 +24,7 @@ from malscan.settings import (
     ScanSettings,
 )
 from malscan.stopping import StopRequests
-from malscan.walk import read_list
 
-_WHAT = "What to scan"
 _MODEL = "Model"
 _NIGHTLY = "Run again and again"
 _REPORTS = "Reports"
@@ -54,20 +54,19 @@ def scan(
             help="Folder for contact sheets: the cells of each slide worth a look, as PNG.",
         ),
     ] = None,
-    files_from: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Read further paths from FILE, one a line; '-' is stdin.",
-            rich_help_panel=_WHAT,
-        ),
-    ] = None,
+    files_from: walk_options.FilesFrom = None,
+    null: walk_options.Null = False,
+    include: walk_options.Include = None,
+    exclude: walk_options.Exclude = None,
+    recursive: walk_options.Recursive = True,
+    follow_links: walk_options.FollowLinks = True,
+    limit: walk_options.Limit = None,
     any_size: Annotated[
         bool,
         typer.Option(
             "--any-size",
             help="Accept images over 512 pixels on a side.",
-            rich_help_panel=_WHAT,
+            rich_help_panel=walk_options.WHAT,
         ),
     ] = False,
     allow_empty: Annotated[
@@ -75,7 +74,7 @@ def scan(
         typer.Option(
             "--allow-empty",
             help="If there is no image, write an empty report and exit 0.",
-            rich_help_panel=_WHAT,
+            rich_help_panel=walk_options.WHAT,
         ),
     ] = False,
     model: Annotated[
@@ -196,11 +195,16 @@ def scan(
     with guarded(verbose=verbose):
         if not paths and files_from is None:
             raise UsageError("nothing to scan. Name a folder: malscan scan ./slides --out r.csv")
-        with _listed(files_from) as listed:
+        selection = Selection(
+            tuple(include or ()), tuple(exclude or ()), recursive, follow_links, limit
+        )
+        with _listed(files_from, null) as listed:
             settings = ScanSettings(
                 paths=tuple(paths or ()),
                 outs=tuple(out or ()),
                 listed=listed,
+                null=null,
+                selection=selection,
                 model=model,
                 keras_file=KerasFileSettings(rescale, resize_kernel, class_order),
                 threshold=threshold,
@@ -241,7 +245,7 @@ def _run(settings: ScanSettings, stop: StopRequests, quiet: bool) -> int:
 
 
 @contextmanager
-def _listed(files_from: str | None) -> Iterator[Iterator[str]]:
+def _listed(files_from: str | None, null: bool) -> Iterator[Iterator[str]]:
     """The paths of a list, copied to disk first: a slow pipe must not hold up the scan."""
     with tempfile.TemporaryFile() as copy:
         try:
@@ -253,4 +257,4 @@ def _listed(files_from: str | None) -> Iterator[Iterator[str]]:
             copy.seek(0)
         except OSError as error:
             raise UsageError(f"cannot read --files-from {files_from}: {error.strerror}") from None
-        yield read_list(copy)
+        yield read_list(copy, null=null)

@@ -13,8 +13,8 @@ from malscan.fetch.listener import SILENT, FetchListener, Phase
 from malscan.fetch.manifest import Manifest, read_manifest
 from malscan.fetch.patients import count_patients
 from malscan.fetch.settings import CheckSettings
+from malscan.image_names import IMAGE_SUFFIXES
 from malscan.labels import CLASSES, class_of_path
-from malscan.walk import IMAGE_SUFFIXES
 
 LITTER = frozenset({"Thumbs.db", "desktop.ini", ".DS_Store", ".directory"})
 """What systems leave in folders that somebody looked at."""

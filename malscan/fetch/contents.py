@@ -9,8 +9,8 @@ from pathlib import Path
 
 from malscan.errors import MalscanError
 from malscan.fetch.listener import in_bytes
+from malscan.image_names import IMAGE_SUFFIXES
 from malscan.labels import CLASSES, class_of_folder
-from malscan.walk import IMAGE_SUFFIXES
 
 MOST_IMAGES = 1_000_000
 MOST_BYTES_PER_IMAGE = 16_000_000

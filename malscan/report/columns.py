@@ -45,6 +45,7 @@ COLUMNS = (
     Column("Uninfected", lambda slide: slide.uninfected),
     Column("Failed", lambda slide: slide.failed),
     Column("Images", lambda slide: slide.images),
+    Column("Enough cells", lambda slide: slide.reliable),
 )
 
 FILTERS = (

@@ -31,7 +31,7 @@ def check_names(outs: Sequence[str], failed_to: Path | None = None) -> None:
             known = ", ".join(SUFFIXES)
             raise UsageError(f"unknown report format: {out}. Known suffixes: {known}, or - (CSV)")
     files = [file for out in outs if out != STDOUT for file in _files_of(Path(out))]
-    files += [run_record_path(Path(out)) for out in outs[:1] if out != STDOUT]
+    files += [run_record_path(Path(out)) for out in outs[:1]]
     if len({os.path.realpath(file) for file in files}) < len(files):
         raise UsageError("two of the files that these --out write would have the same name")
     if str(failed_to) == STDOUT:
