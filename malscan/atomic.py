@@ -16,6 +16,21 @@ from malscan.errors import LockedError, MalscanError
 _LOCK_POLL_SECONDS = 0.2
 
 
+def check_place(path: Path) -> None:
+    """Make sure that what is at the place of a file may be replaced by one.
+
+    Raises:
+        MalscanError: there is no such folder, or something else than a file.
+    """
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise MalscanError(f"cannot write {path}: no such folder. Make it, or check it.")
+    if target.is_dir():
+        raise MalscanError(f"cannot write {path}: it is a folder. Name a file.")
+    if target.exists() and not target.is_file():
+        raise MalscanError(f"cannot write {path}: it is no regular file. Name another.")
+
+
 class AtomicFile:
     """A file that is written beside its final place and renamed at the end; text is UTF-8."""
 
@@ -25,14 +40,11 @@ class AtomicFile:
         Raises:
             MalscanError: a file cannot be written there.
         """
+        check_place(path)
         self.path = path
         # A link keeps leading where it leads: its target is replaced, not the link.
         self._target = Path(os.path.realpath(path))
         self._partial = self._target.with_name(f".{self._target.name}.partial")
-        if self._target.is_dir():
-            raise MalscanError(f"cannot write {path}: it is a folder. Name a file.")
-        if self._target.exists() and not self._target.is_file():
-            raise MalscanError(f"cannot write {path}: it is no regular file. Name another.")
         try:
             self._file = self._partial.open("wb")
         except OSError as error:

@@ -1,5 +1,6 @@
 """What to compute on: devices, and the numbers that networks are computed in."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,15 @@ def use_device(device: str) -> str:
                 f"--device {device}: this process has computed on another device already"
             ) from None
     return f"GPU:{number}" if chosen else "CPU"
+
+
+def devices_in_words() -> str:
+    """What this process computes on, as `2 cores and NVIDIA H200`."""
+    gpus = [
+        tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+        for gpu in tf.config.get_visible_devices("GPU")
+    ]
+    return " and ".join([f"{len(os.sched_getaffinity(0))} cores", *gpus])
 
 
 def training_policy(precision: Precision, *, wide: bool) -> str:

@@ -1,6 +1,7 @@
 """Scan: walk, predict, report."""
 
 import json
+import logging
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -26,12 +27,15 @@ from malscan.scanning.counts import Counts
 from malscan.scanning.fingerprint import fingerprint
 from malscan.scanning.in_order import Outcome, Predict, outcomes
 from malscan.scanning.listener import Progress, ScanListener
+from malscan.scanning.phases import Phases
 from malscan.scanning.state import State, opened_state
 from malscan.scanning.watched import Watched
 from malscan.settings import ScanSettings
 from malscan.walk import CellImage, Walk, no_image_error
 
 PRECISION = "float32"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,11 @@ class _Scan:
         self._files = files
         self._walk = Walk(settings.paths, listed=settings.listed, selection=settings.selection)
         self._counts = Counts()
-        self.model = open_model(find_model(settings.model), settings.keras_file)
+        self._phases = Phases()
+        self._phases.begin("opening the model")
+        place = find_model(settings.model)
+        self.model = open_model(place, settings.keras_file)
+        _log.info("model %s: %s, sha256 %s", self.model.name, place, self.model.sha256)
         given = settings.threshold
         threshold = self.model.threshold if given is None else given
         uncertain, about_band = band_to_use(settings.uncertain, self.model.uncertain, threshold)
@@ -119,6 +127,7 @@ class _Scan:
 
     def run(self, state: State) -> ScanResult:
         """Deal with all images, and publish the reports."""
+        self._phases.begin("getting under way")
         try:
             with ExitStack() as stack:
                 found = stack.enter_context(self._found(state))
@@ -129,6 +138,8 @@ class _Scan:
                 state.finish()
         except StoppedError as stop:
             raise StoppedError(stop.exit_code, f"{stop} {self._left_behind()}") from None
+        self._phases.end()
+        _log.info("times: %s", self._phases)
         clean = self._settings.keep_going or not self._counts.unreadable
         return ScanResult(
             summary=summary,
@@ -155,8 +166,12 @@ class _Scan:
 
     def _take(self, some: list[Outcome], state: State, reports: Iterable[Report]) -> None:
         """Write down the outcomes of some consecutive images."""
+        self._phases.begin("images")
         threshold, uncertain = self.facts.threshold, self.facts.uncertain
         rows = [row_of(outcome.prediction, threshold, uncertain) for outcome in some]
+        for row in rows:
+            if row.error is not None:
+                _log.warning("slide %s: %s: %s", row.slide, row.path, row.error)
         state.add(some)
         if self._settings.fail_on_failed:
             _check_failures(some)
@@ -174,6 +189,7 @@ class _Scan:
 
         Where the first one is, the others are, too.
         """
+        self._phases.begin("completing the reports")
         model = self.model
         summary = self._tally.summary(model.error_rates)
         facts = ModelFacts(model.name, model.sha256, model.network, model.assumed)
@@ -252,9 +268,17 @@ def _predict(model: Model, settings: ScanSettings, watched: Watched[list[Outcome
 
     def predict(images: Iterator[CellImage | None]) -> Iterator[list[Prediction]]:
         with watched.busy():
+            start = time.monotonic()
+            from malscan.devices import devices_in_words
             from malscan.predictor import Predictor
 
             predictor = Predictor(model)
+            _log.info(
+                "loaded TensorFlow and the network in %.1f s; computing on %s in %s",
+                time.monotonic() - start,
+                devices_in_words(),
+                PRECISION,
+            )
         yield from predictor.predict(
             images, batch_size=settings.batch_size, any_size=settings.any_size
         )

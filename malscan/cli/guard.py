@@ -17,29 +17,19 @@ def guarded(*, verbose: bool) -> Iterator[None]:
     """Run the body of a command; no traceback reaches the user, unless `verbose` asks for it."""
     try:
         yield
-    except MalscanError as error:
-        typer.echo(f"malscan: {error}", err=True)
-        _leave_hanging_threads(error.exit_code)
-        raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
-        typer.echo("malscan: interrupted", err=True)
-        _leave_hanging_threads(ExitCode.INTERRUPTED)
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
     except BrokenPipeError:
         # Whoever read our output has gone, as `head` does; nobody is left to be told.
         sys.stdout = None
         raise typer.Exit(ExitCode.FAILED) from None
     except (typer.Exit, typer.Abort):
         raise
-    except Exception as error:
-        if verbose:
+    except (Exception, KeyboardInterrupt) as error:
+        message, exit_code = outcome_of(error)
+        if verbose and not isinstance(error, (MalscanError, KeyboardInterrupt)):
             traceback.print_exc()
-        kind = type(error).__name__
-        typer.echo(
-            f"malscan: unexpected error: {kind}: {error}. Run again with --verbose and report it.",
-            err=True,
-        )
-        raise typer.Exit(ExitCode.FAILED) from None
+        typer.echo(f"malscan: {message}", err=True)
+        _leave_hanging_threads(exit_code)
+        raise typer.Exit(exit_code) from None
 
 
 def _leave_hanging_threads(exit_code: int) -> None:
@@ -48,3 +38,16 @@ def _leave_hanging_threads(exit_code: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(exit_code)
+
+
+def outcome_of(error: BaseException) -> tuple[str, int]:
+    """What the user is told of an error that stops a command, and the exit code."""
+    if isinstance(error, MalscanError):
+        return str(error), error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", ExitCode.INTERRUPTED
+    if isinstance(error, BrokenPipeError):
+        return "whoever read the output has gone", ExitCode.FAILED
+    kind = type(error).__name__
+    advice = "Run again with --verbose and report it."
+    return f"unexpected error: {kind}: {error}. {advice}", ExitCode.FAILED

@@ -1,17 +1,18 @@
 """`malscan scan`."""
 
+import logging
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from malscan.cli import model_options, walk_options
+from malscan.cli import message_options, model_options, scan_options, walk_options
 from malscan.cli.guard import guarded
+from malscan.cli.logs import SHOWN, check_log_file, logged
 from malscan.errors import UsageError
 from malscan.path_list import read_list
 from malscan.quiet import native_output_hidden
@@ -25,35 +26,14 @@ from malscan.settings import (
 )
 from malscan.stopping import StopRequests
 
-_MODEL = "Model"
-_NIGHTLY = "Run again and again"
-_REPORTS = "Reports"
-_FAILURES = "Images that cannot be read"
-_MESSAGES = "Messages"
+_log = logging.getLogger(__name__)
 
 
 def scan(
-    paths: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="PATH", help="Folders of cell images (with all below), or single files."
-        ),
-    ] = None,
-    out: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="REPORT",
-            help="Report to write: .csv, .json, .jsonl, .html or .parquet; may be repeated. "
-            "'-' is CSV to stdout.",
-        ),
-    ] = None,
-    montage: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Folder for contact sheets: the cells of each slide worth a look, as PNG.",
-        ),
-    ] = None,
+    paths: scan_options.Paths = None,
+    out: scan_options.Out = None,
+    montage: scan_options.MontageDir = None,
+    dry_run: scan_options.DryRun = False,
     files_from: walk_options.FilesFrom = None,
     null: walk_options.Null = False,
     include: walk_options.Include = None,
@@ -61,129 +41,28 @@ def scan(
     recursive: walk_options.Recursive = True,
     follow_links: walk_options.FollowLinks = True,
     limit: walk_options.Limit = None,
-    any_size: Annotated[
-        bool,
-        typer.Option(
-            "--any-size",
-            help="Accept images over 512 pixels on a side.",
-            rich_help_panel=walk_options.WHAT,
-        ),
-    ] = False,
-    allow_empty: Annotated[
-        bool,
-        typer.Option(
-            "--allow-empty",
-            help="If there is no image, write an empty report and exit 0.",
-            rich_help_panel=walk_options.WHAT,
-        ),
-    ] = False,
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="MODEL",
-            help="Folder made by 'malscan train', or a .keras or .h5 file.",
-            show_default="$MALSCAN_MODEL, else the embedded model",
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
+    any_size: scan_options.AnySize = False,
+    allow_empty: scan_options.AllowEmpty = False,
+    model: scan_options.ModelPath = None,
     rescale: model_options.Rescale = None,
     resize_kernel: model_options.ResizeKernel = None,
     class_order: model_options.ClassOrderOption = None,
     threshold: model_options.Threshold = None,
-    uncertain: Annotated[
-        tuple[float, float] | None,
-        typer.Option(
-            metavar="LOW HIGH",
-            help="Call a cell uncertain from LOW on, below HIGH; 0 0: none.",
-            show_default="the model's",
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
+    uncertain: scan_options.Uncertain = None,
     batch_size: model_options.BatchSize = DEFAULT_BATCH_SIZE,
-    update: Annotated[
-        bool,
-        typer.Option(
-            "--update",
-            help="Compute only what is new or changed since the last run of this report.",
-            rich_help_panel=_NIGHTLY,
-        ),
-    ] = False,
-    verify_content: Annotated[
-        bool,
-        typer.Option(
-            "--verify-content",
-            help="Tell changed images by content, not by size and time.",
-            rich_help_panel=_NIGHTLY,
-        ),
-    ] = False,
-    settle: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS",
-            help="Leave images for the next run that were changed less than this ago.",
-            rich_help_panel=_NIGHTLY,
-        ),
-    ] = 0,
-    wait: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS",
-            help="Wait for another run that writes this report.",
-            rich_help_panel=_NIGHTLY,
-        ),
-    ] = 0,
-    stall_timeout: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS",
-            help="Give up if nothing can be read for so long; 0: never.",
-            rich_help_panel=_NIGHTLY,
-        ),
-    ] = 300,
-    min_cells: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            help="Mark slides with fewer classified cells as unreliable.",
-            rich_help_panel=_REPORTS,
-        ),
-    ] = MIN_CELLS,
-    summary_only: Annotated[
-        bool,
-        typer.Option(
-            "--summary-only",
-            help="Leave the images out of the reports.",
-            rich_help_panel=_REPORTS,
-        ),
-    ] = False,
-    failed_to: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="List their paths in FILE, for --files-from.",
-            rich_help_panel=_FAILURES,
-        ),
-    ] = None,
-    keep_going: Annotated[
-        bool,
-        typer.Option("--keep-going", help="Exit 0 all the same, not 3.", rich_help_panel=_FAILURES),
-    ] = False,
-    fail_on_failed: Annotated[
-        bool,
-        typer.Option(
-            "--fail-on-failed",
-            help="Stop at the first one, exit 1, no report.",
-            rich_help_panel=_FAILURES,
-        ),
-    ] = False,
-    quiet: Annotated[
-        bool,
-        typer.Option("--quiet", "-q", help="Print errors only.", rich_help_panel=_MESSAGES),
-    ] = False,
-    verbose: Annotated[
-        bool,
-        typer.Option("--verbose", "-v", help="Print more detail.", rich_help_panel=_MESSAGES),
-    ] = False,
+    update: scan_options.Update = False,
+    verify_content: scan_options.VerifyContent = False,
+    settle: scan_options.Settle = 0,
+    wait: scan_options.Wait = 0,
+    stall_timeout: scan_options.StallTimeout = 300,
+    min_cells: scan_options.MinCells = MIN_CELLS,
+    summary_only: scan_options.SummaryOnly = False,
+    failed_to: scan_options.FailedTo = None,
+    keep_going: scan_options.KeepGoing = False,
+    fail_on_failed: scan_options.FailOnFailed = False,
+    quiet: message_options.Quiet = False,
+    verbose: message_options.Verbose = False,
+    log_file: message_options.LogFile = None,
 ) -> None:
     """Classify cell images and write a report.
 
@@ -193,18 +72,23 @@ def scan(
     run writes this report; 130 interrupted; 143 terminated.
     """
     with guarded(verbose=verbose):
-        if not paths and files_from is None:
-            raise UsageError("nothing to scan. Name a folder: malscan scan ./slides --out r.csv")
-        selection = Selection(
-            tuple(include or ()), tuple(exclude or ()), recursive, follow_links, limit
-        )
-        with _listed(files_from, null) as listed:
+        if quiet and verbose:
+            raise UsageError("--quiet and --verbose exclude each other. Give one of them.")
+        taken = [path for path in (failed_to, files_from, model) if path is not None]
+        check_log_file(log_file, out or (), taken, montage)
+        with logged(log_file, verbose=verbose), _listed(files_from, null) as listed:
+            if not paths and files_from is None:
+                raise UsageError(
+                    "nothing to scan. Name a folder: malscan scan ./slides --out r.csv"
+                )
             settings = ScanSettings(
                 paths=tuple(paths or ()),
                 outs=tuple(out or ()),
                 listed=listed,
                 null=null,
-                selection=selection,
+                selection=Selection(
+                    tuple(include or ()), tuple(exclude or ()), recursive, follow_links, limit
+                ),
                 model=model,
                 keras_file=KerasFileSettings(rescale, resize_kernel, class_order),
                 threshold=threshold,
@@ -220,28 +104,45 @@ def scan(
                 nightly=NightlySettings(update, verify_content, settle, wait, stall_timeout),
                 montage=montage,
             )
-            with StopRequests() as stop, native_output_hidden(not verbose):
-                exit_code = _run(settings, stop, quiet)
-        raise typer.Exit(exit_code)
+            with StopRequests() as stop, native_output_hidden():
+                exit_code = (_dry_run if dry_run else _run)(settings, stop, quiet)
+            raise typer.Exit(exit_code)
 
 
 def _run(settings: ScanSettings, stop: StopRequests, quiet: bool) -> int:
     from malscan.cli.console import bars_wanted
-    from malscan.cli.scan_display import ScanBar, print_scan
+    from malscan.cli.scan_display import ScanBar, log_scan, print_scan
     from malscan.scan import scan as run
     from malscan.scanning.listener import ScanListener
 
     bar = ScanBar(bars_wanted(quiet))
-    message = (lambda text: None) if quiet else bar.message
+
+    def message(text: str) -> None:
+        _log.info("%s", text, extra=SHOWN)
+        if not quiet:
+            bar.message(text)
+
     try:
         result = run(settings, ScanListener(bar, message, stop.check))
     finally:
         bar.close()
+    log_scan(result, settings.outs)
     if not quiet:
         # The reports are there; that nobody reads the messages is no failure.
         with suppress(BrokenPipeError):
             print_scan(result, settings.outs, settings.montage)
     return result.exit_code
+
+
+def _dry_run(settings: ScanSettings, stop: StopRequests, quiet: bool) -> int:
+    from malscan.cli.plan_display import print_plan
+    from malscan.plan import plan_scan
+
+    plan = plan_scan(settings, stop.check)
+    _log.info("dry run: %d images in %d slides", plan.images, len(plan.slides), extra=SHOWN)
+    if not quiet:
+        print_plan(plan)
+    return plan.exit_code
 
 
 @contextmanager

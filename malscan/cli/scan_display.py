@@ -1,5 +1,6 @@
 """What people see of a scan on stderr: progress bar, summary table, warnings."""
 
+import logging
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +12,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from malscan.cli.console import RESEARCH_USE, console
+from malscan.cli.logs import SHOWN
 from malscan.parasitaemia import Estimate
 from malscan.report.choice import SLIDES_SHOWN as SHEETS_DRAWN
 from malscan.report.row import Row
@@ -20,6 +22,8 @@ from malscan.scanning.counts import Counts
 from malscan.scanning.listener import Progress
 
 SLIDES_SHOWN = 30
+
+_log = logging.getLogger(__name__)
 
 
 class ScanBar:
@@ -55,20 +59,15 @@ def print_scan(result: ScanResult, outs: Iterable[str], montage: Path | None) ->
         )
     if result.summary.not_corrected:
         out.print(f"No corrected parasitaemia: {result.summary.not_corrected}.", markup=False)
-    if result.model.assumed:
-        out.print(f"Warning: assumed: {'; '.join(result.model.assumed)}.", markup=False)
+    for warning in warnings_of(result):
+        out.print(f"Warning: {warning}", markup=False)
+    _print_rows(out, result.counts.failures, result.counts.unreadable)
     for note in result.notes:
         out.print(f"Note: {note}", markup=False)
-    for slide, count in sorted(result.counts.grey.items())[:SLIDES_SHOWN]:
-        out.print(
-            f"Warning: {slide}: {count} images without colour; the model was trained on stained "
-            "cells in colour.",
-            markup=False,
-        )
-    _print_not_scored(out, result.counts)
-    images = result.counts.done
-    rate = images / max(result.seconds, 1e-9)
-    out.print(f"{images} images in {result.seconds:.1f} s ({rate:.0f}/s).")
+    if result.counts.unsettled:
+        out.print(f"{unsettled_in_words(result.counts)}:")
+        _print_rows(out, result.counts.left, result.counts.unsettled)
+    out.print(f"{rate_in_words(result)}.")
     if result.counts.reused:
         out.print(f"{result.counts.reused} of them were known from an earlier run.")
     if result.skipped:
@@ -85,13 +84,54 @@ def _sheets(slides: int) -> str:
     return f"contact sheets of the {SHEETS_DRAWN} most surely parasitized of {slides:,} slides"
 
 
-def _print_not_scored(out: Console, counts: Counts) -> None:
-    if counts.unsettled:
-        out.print(f"{counts.unsettled} images had just been changed and are left for the next run:")
-        _print_rows(out, counts.left, counts.unsettled)
-    if counts.unreadable:
-        out.print(f"Warning: {counts.unreadable} images could not be read; the report says why:")
-        _print_rows(out, counts.failures, counts.unreadable)
+def log_scan(result: ScanResult, outs: Iterable[str]) -> None:
+    """Log what `print_scan` prints, in words."""
+    for warning in warnings_of(result):
+        _log.warning("%s", warning, extra=SHOWN)
+    for note in result.notes:
+        _log.info("%s", note, extra=SHOWN)
+    if result.counts.unsettled:
+        _log.info("%s", unsettled_in_words(result.counts), extra=SHOWN)
+    counts, total = result.counts, result.summary.total
+    _log.info(
+        "%s, %d failed, %d reused, %d slides; %d parasitized, %d uninfected, %d uncertain",
+        *(rate_in_words(result), counts.unreadable, counts.reused, len(result.summary.slides)),
+        *(total.parasitized, total.uninfected, total.uncertain),
+        extra=SHOWN,
+    )
+    _log.info("wrote %s", ", ".join(outs), extra=SHOWN)
+
+
+def warnings_of(result: ScanResult) -> list[str]:
+    """What the user must know before the figures are used, with the slides that it is about."""
+    assumed = [f"assumed: {'; '.join(result.model.assumed)}."] if result.model.assumed else []
+    grey = [
+        f"slide {slide}: {count} images without colour; the model was trained on stained cells in "
+        "colour."
+        for slide, count in sorted(result.counts.grey.items())
+    ]
+    failed = [
+        f"slide {slide}: {count} images could not be read; the report says why."
+        for slide, count in result.counts.unreadable_by_slide.items()
+    ]
+    return [*assumed, *_first(grey, "without colour"), *_first(failed, "with failed images")]
+
+
+def unsettled_in_words(counts: Counts) -> str:
+    """How many images are left for the next run."""
+    return f"{counts.unsettled} images had just been changed and are left for the next run"
+
+
+def rate_in_words(result: ScanResult) -> str:
+    """How many images, how fast."""
+    images = result.counts.done
+    rate = images / max(result.seconds, 1e-9)
+    return f"{images} images in {result.seconds:.1f} s ({rate:.0f}/s)"
+
+
+def _first(warnings: list[str], what: str) -> list[str]:
+    more = len(warnings) - SLIDES_SHOWN
+    return [*warnings[:SLIDES_SHOWN], *([f"{more} more slides {what}."] if more > 0 else [])]
 
 
 def _print_rows(out: Console, rows: list[Row], count: int) -> None:

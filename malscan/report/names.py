@@ -30,8 +30,7 @@ def check_names(outs: Sequence[str], failed_to: Path | None = None) -> None:
         if out != STDOUT and Path(out).suffix.lower() not in SUFFIXES:
             known = ", ".join(SUFFIXES)
             raise UsageError(f"unknown report format: {out}. Known suffixes: {known}, or - (CSV)")
-    files = [file for out in outs if out != STDOUT for file in _files_of(Path(out))]
-    files += [run_record_path(Path(out)) for out in outs[:1]]
+    files = files_of_reports(outs)
     if len({os.path.realpath(file) for file in files}) < len(files):
         raise UsageError("two of the files that these --out write would have the same name")
     if str(failed_to) == STDOUT:
@@ -73,6 +72,11 @@ def run_record_path(report: Path) -> Path:
     return report.with_name(f"{report.name}.run.json")
 
 
-def _files_of(report: Path) -> list[Path]:
-    is_csv = report.suffix.lower() == ".csv"
-    return [report, summary_path(report)] if is_csv else [report]
+def files_of_reports(outs: Iterable[str]) -> list[Path]:
+    """All files that a scan leaves under the names of its reports."""
+    reports = [Path(out) for out in outs if out != STDOUT]
+    files = []
+    for report in reports:
+        is_csv = report.suffix.lower() == ".csv"
+        files += [report, summary_path(report)] if is_csv else [report]
+    return [*files, *map(run_record_path, reports[:1])]

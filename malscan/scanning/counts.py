@@ -17,6 +17,7 @@ class Counts:
         done: images dealt with.
         reused: of these, images whose result an earlier run has computed.
         unreadable: images that could not be read.
+        unreadable_by_slide: the same, by slide, in the order of the walk.
         unsettled: images left for the next run, because they had just been changed.
         grey: images without colour, by slide.
         failures: rows of the first few images that could not be read.
@@ -27,6 +28,7 @@ class Counts:
         self.done = 0
         self.reused = 0
         self.unreadable = 0
+        self.unreadable_by_slide: Counter[str] = Counter()
         self.unsettled = 0
         self.grey: Counter[str] = Counter()
         self.failures: list[Row] = []
@@ -43,6 +45,7 @@ class Counts:
                 _keep(self.left, row)
             elif row.error is not None:
                 self.unreadable += 1
+                self.unreadable_by_slide[row.slide] += 1
                 _keep(self.failures, row)
 
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 from malscan.model import Model
@@ -28,7 +29,9 @@ def fingerprint(model: Model, facts: ScanFacts) -> Fingerprint:
         "precision": facts.precision,
         "size limit": not facts.any_size,
     }
-    wordy = {f"version of {name}": version for name, version in versions().items()}
+    decoders = {name: version(name) for name in ("pillow", "simplejpeg")}
+    all_versions = {**versions(), **decoders}
+    wordy = {f"version of {name}": number for name, number in all_versions.items()}
     # How a Keras file is fed stands in no digest of the file.
     fed = repr((model.kernel, model.rescale, model.class_order))
     return {

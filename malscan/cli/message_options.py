@@ -1,0 +1,29 @@
+"""Options on what a command says."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_MESSAGES = "Messages"
+
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print errors only.", rich_help_panel=_MESSAGES)
+]
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose",
+        "-v",
+        help="Print model, devices, every failed image and times, too.",
+        rich_help_panel=_MESSAGES,
+    ),
+]
+LogFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Append what happens to FILE, with times, whatever is printed.",
+        rich_help_panel=_MESSAGES,
+    ),
+]
