@@ -8,22 +8,23 @@ from malscan.kernel import Kernel
 from malscan.settings import ClassOrder
 
 _MODEL = "Model"
+_KERAS_FILE = "What a Keras file does not say"
 
 Rescale = Annotated[
     float | None,
     typer.Option(
         metavar="X",
-        help="Keras file: factor from pixels to input.",
+        help="Factor from pixels to input.",
         show_default="1/255",
-        rich_help_panel=_MODEL,
+        rich_help_panel=_KERAS_FILE,
     ),
 ]
 ResizeKernel = Annotated[
     Kernel | None,
     typer.Option(
-        help="Keras file: how images are resized.",
+        help="How images are resized.",
         show_default="pillow-nearest",
-        rich_help_panel=_MODEL,
+        rich_help_panel=_KERAS_FILE,
     ),
 ]
 ClassOrderOption = Annotated[
@@ -31,9 +32,9 @@ ClassOrderOption = Annotated[
     typer.Option(
         "--class-order",
         metavar="FIRST,SECOND",
-        help="Keras file: classes in output order; one output: the second.",
+        help="Classes in output order; one output: the second.",
         show_default="parasitized,uninfected",
-        rich_help_panel=_MODEL,
+        rich_help_panel=_KERAS_FILE,
     ),
 ]
 Threshold = Annotated[

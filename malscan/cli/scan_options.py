@@ -87,7 +87,7 @@ Settle = Annotated[
     float,
     typer.Option(
         metavar="SECONDS",
-        help="Leave images for the next run that were changed less than this ago.",
+        help="Leave images for the next run that were changed less than this ago; 0: none.",
         rich_help_panel=_NIGHTLY,
     ),
 ]
