@@ -21,6 +21,8 @@ class Prediction:
         error: why the image failed; None if it did not.
         grey: whether the file holds no colour, which the model was not trained for.
         pixel_hash: of its pixels, where it was asked for (see `malscan.pipeline.Loaded`).
+        unlike: how unlike the cells of the training it is, 0..1 (see `malscan.unlike`); None if
+            the image failed or the model does not know those cells.
     """
 
     image: CellImage
@@ -28,6 +30,7 @@ class Prediction:
     error: str | None
     grey: bool = False
     pixel_hash: int | None = None
+    unlike: float | None = None
 
     def call(self, threshold: float) -> str | None:
         """Class that the cell is called at a threshold; None if the image failed."""

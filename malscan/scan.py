@@ -101,7 +101,7 @@ def scan(
                 tally.add(rows)
                 counts.add(predictions, rows)
                 _tell(on_progress, counts, walk)
-            summary = tally.summary(model.error_rates, threshold)
+            summary = tally.summary(model.error_rates, threshold, model.usual)
             for report in reports:
                 report.finish(_model_facts(model), _scan_facts(settings, threshold), summary)
             _publish(reports, files, _run_record(clock, summary, walk, _model_facts(model)))

@@ -36,12 +36,14 @@ THRESHOLD = 0.5
 MODEL = ModelFacts(name="demo", sha256="0123456789abcdef" * 4, network="compact")
 SETTINGS = ScanFacts(threshold=THRESHOLD, batch_size=4, precision="float32", any_size=False)
 
-COLUMNS = ["path", "slide", "status", "call", "probability", "error"]
+COLUMNS = ["path", "slide", "status", "call", "probability", "error", "unlike"]
 COUNTS = ["images", "classified", "failed", "parasitized", "uninfected", "uncertain"]
 ESTIMATES = [
     *("apparent_parasitaemia", "apparent_low", "apparent_high"),
     *("corrected_parasitaemia", "corrected_low", "corrected_high"),
 ]
+
+UNLIKE = ["unlike", "unlike_warning"]
 
 UNUSUAL_NAMES = {
     "comma": b"a,b.png",
@@ -195,7 +197,7 @@ class TestCsv:
 
     def test_a_scan_without_images_gives_a_header_alone(self, tmp_path: Path) -> None:
         report = write_report(tmp_path / "r.csv", [])
-        assert report.read_text() == "path,slide,status,call,probability,error\n"
+        assert report.read_text() == "path,slide,status,call,probability,error,unlike\n"
 
     def test_the_same_rows_give_the_same_bytes(self, tmp_path: Path) -> None:
         for name in ("one", "two"):
@@ -228,7 +230,7 @@ class TestCsvSummary:
     def test_columns_stand_in_the_order_of_the_contract(self, tmp_path: Path) -> None:
         write_report(tmp_path / "r.csv", some_rows())
         table = read_csv(tmp_path / "r.summary.csv")
-        assert list(table.columns) == ["slide", *COUNTS, *ESTIMATES]
+        assert list(table.columns) == ["slide", *COUNTS, *ESTIMATES, *UNLIKE]
 
     def test_there_is_one_row_a_slide_and_the_last_is_the_total(self, tmp_path: Path) -> None:
         write_report(tmp_path / "r.csv", some_rows())
@@ -278,7 +280,7 @@ class TestCsvSummary:
     def test_a_scan_without_images_gives_a_total_of_zeros(self, tmp_path: Path) -> None:
         write_report(tmp_path / "r.csv", [])
         table = read_csv(tmp_path / "r.summary.csv")
-        assert table.to_numpy().tolist() == [["TOTAL", *["0"] * 6, *[""] * 6]]
+        assert table.to_numpy().tolist() == [["TOTAL", *["0"] * 6, *[""] * 8]]
 
 
 class TestNames:
@@ -404,6 +406,7 @@ class TestJson:
             "call": "parasitized",
             "probability": 0.912345,
             "error": None,
+            "unlike": None,
         }
         assert images[4] == {
             "path": "slides/s2/e.png",
@@ -412,6 +415,7 @@ class TestJson:
             "call": None,
             "probability": None,
             "error": "not a regular file",
+            "unlike": None,
         }
 
     def test_a_scan_without_images_is_a_valid_report(self, tmp_path: Path) -> None:
@@ -448,7 +452,8 @@ class TestJson:
         document = read_json(write_report(tmp_path / "r.json", rows, known_rates()))
         table = pd.read_csv(tmp_path / "r.summary.csv")
         slides = pd.DataFrame([*document["slides"], {"slide": "TOTAL"} | document["summary"]])
-        pd.testing.assert_frame_equal(table, slides[list(table.columns)])
+        shared = ["slide", *COUNTS, *ESTIMATES]
+        pd.testing.assert_frame_equal(table[shared], slides[shared])
 
 
 class TestPublishedSchema:

@@ -1,7 +1,7 @@
 """What people see of a scan on stderr: progress bar, summary table, warnings."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from rich import box
 from rich.markup import escape
@@ -51,6 +51,8 @@ def print_scan(result: ScanResult, outs: Iterable[str]) -> None:
             "cells in colour.",
             markup=False,
         )
+    for line in _unlike_warnings(result):
+        out.print(line, markup=False)
     if failed := result.summary.total.failed:
         out.print(f"Warning: {failed} images could not be read; the report says why:")
         for row in result.failures:
@@ -63,6 +65,22 @@ def print_scan(result: ScanResult, outs: Iterable[str]) -> None:
         out.print(f"{result.skipped} other files were passed over.")
     out.print(f"Wrote {', '.join(outs)}", markup=False)
     out.print(RESEARCH_USE)
+
+
+def _unlike_warnings(result: ScanResult) -> Iterator[str]:
+    """A line for each slide whose cells are unlike those of the training."""
+    slides = [slide for slide in result.summary.slides if slide.unlike_warning]
+    for slide in slides[:SLIDES_SHOWN]:
+        yield (
+            f"Warning: {slide.slide}: its cells are unlike those the model was trained on "
+            f"(unlike {slide.unlike:.2f}, expected below {slide.unlike_limit:.2f}): check stain, "
+            "focus and cut-outs before you rely on its figures."
+        )
+    if len(slides) > SLIDES_SHOWN:
+        yield (
+            f"Warning: the cells of {len(slides) - SLIDES_SHOWN} more slides are unlike those the "
+            "model was trained on; the summary names them."
+        )
 
 
 def _summary_table(result: ScanResult) -> Table:

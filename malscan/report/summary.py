@@ -1,12 +1,16 @@
 """Counts and parasitaemia, slide by slide and in total."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from malscan.labels import PARASITIZED
 from malscan.model import ErrorRates
 from malscan.parasitaemia import Estimate, apparent, corrected, why_not_corrected
 from malscan.report.row import OK, Row
+from malscan.unlike import DECIMALS as UNLIKE_DECIMALS
+from malscan.unlike import UsualCells
+
+_UNLIKE_UNITS = 10**UNLIKE_DECIMALS
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,11 @@ class SlideSummary:
         above_threshold: images with a probability at or above the threshold.
         apparent: share of classified images above the threshold, with interval.
         corrected: the same, corrected for the model's error rates; None where not known.
+        unlike: mean of the measure of its images (see `malscan.unlike`); None where not known.
+        unlike_limit: mean from which a slide of so many images is warned about; None where not
+            known, and for all slides together.
+        unlike_warning: whether its cells are too unlike those of the training; for all slides
+            together, whether those of any slide are; None where not known.
     """
 
     slide: str
@@ -36,6 +45,9 @@ class SlideSummary:
     above_threshold: int
     apparent: Estimate | None
     corrected: Estimate | None
+    unlike: float | None = None
+    unlike_limit: float | None = None
+    unlike_warning: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +78,19 @@ class Tally:
             counts.images += 1
             counts.classified += row.status == OK
             counts.parasitized += row.call == PARASITIZED
+            if row.unlike is not None:
+                counts.measured += 1
+                counts.unlike += round(row.unlike * _UNLIKE_UNITS)
 
-    def summary(self, rates: ErrorRates | None, threshold: float) -> Summary:
+    def summary(
+        self, rates: ErrorRates | None, threshold: float, usual: UsualCells | None = None
+    ) -> Summary:
         """Work out the summary.
 
         Args:
             rates: error rates of the model, if known.
             threshold: probability from which a cell is called parasitized.
+            usual: what the cells of the model's training look like, if known.
         """
         reason = why_not_corrected(rates, threshold)
         usable = None if reason else rates
@@ -81,11 +99,17 @@ class Tally:
             total.images += counts.images
             total.classified += counts.classified
             total.parasitized += counts.parasitized
-        return Summary(
-            [_summarize(name, counts, usable, threshold) for name, counts in self._slides.items()],
-            _summarize("TOTAL", total, usable, threshold),
-            reason,
-        )
+            total.measured += counts.measured
+            total.unlike += counts.unlike
+        slides = [
+            _with_unlike(_summarize(name, counts, usable, threshold), counts, usual)
+            for name, counts in self._slides.items()
+        ]
+        whole = _summarize("TOTAL", total, usable, threshold)
+        if usual is not None and total.measured:
+            warned = any(slide.unlike_warning for slide in slides)
+            whole = replace(whole, unlike=_mean_unlike(total), unlike_warning=warned)
+        return Summary(slides, whole, reason)
 
 
 @dataclass(slots=True)
@@ -93,6 +117,20 @@ class _Counts:
     images: int = 0
     classified: int = 0
     parasitized: int = 0
+    measured: int = 0
+    unlike: int = 0
+    """Sum of the measures in units of their last decimal: exact, whatever the order."""
+
+
+def _with_unlike(slide: SlideSummary, counts: _Counts, usual: UsualCells | None) -> SlideSummary:
+    if usual is None or not counts.measured:
+        return slide
+    mean, limit = _mean_unlike(counts), usual.limit(counts.measured)
+    return replace(slide, unlike=mean, unlike_limit=limit, unlike_warning=mean >= limit)
+
+
+def _mean_unlike(counts: _Counts) -> float:
+    return round(counts.unlike / counts.measured / _UNLIKE_UNITS, UNLIKE_DECIMALS)
 
 
 def _summarize(
