@@ -26,12 +26,14 @@ from malscan.settings import (
     check_model_exists,
     is_embedded,
 )
+from malscan.unlike import UsualCells, usual_cells_from
 
 SCHEMA = "malscan.model/1"
 METADATA = "model.json"
 WEIGHTS = "weights.safetensors"
 ERROR_RATES = "error_rates.safetensors"
 SEEN = "seen.safetensors"
+UNLIKE = "unlike.safetensors"
 CARD = "MODEL_CARD.md"
 KERAS_FILE = "keras-file"
 
@@ -82,6 +84,7 @@ class Model:
         keras_file: the file that holds the network; None for a model folder.
         class_order: the classes in the order of the network's outputs.
         assumed: what a Keras file does not say, and what was taken for it.
+        usual: what the cells of its training look like; None where it does not say.
     """
 
     name: str
@@ -99,6 +102,7 @@ class Model:
     keras_file: KerasFile | None = None
     class_order: tuple[str, ...] = CLASSES
     assumed: tuple[str, ...] = ()
+    usual: UsualCells | None = None
 
 
 def find_model(given: Path | None) -> Path:
@@ -196,6 +200,9 @@ def load_model(folder: Path) -> Model:
             arrays = _read_arrays(folder / ERROR_RATES, metadata["error_rates_sha256"])
             rates = ErrorRates(**arrays)
             _check_rates(rates)
+        usual = None
+        if metadata.get("unlike_sha256"):
+            usual = usual_cells_from(_read_arrays(folder / UNLIKE, metadata["unlike_sha256"]))
         preprocessing = metadata["preprocessing"]
         return Model(
             name=_text(metadata, "name"),
@@ -210,6 +217,7 @@ def load_model(folder: Path) -> Model:
             error_rates=rates,
             metadata=metadata,
             uncertain=_band(metadata, "uncertain"),
+            usual=usual,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise MalscanError(_not_a_model(folder, f"{METADATA} lacks or garbles {error}")) from None
@@ -249,6 +257,7 @@ def save_model(
     weights: Arrays,
     error_rates: ErrorRates | None,
     seen: SeenImages | None = None,
+    usual: UsualCells | None = None,
 ) -> None:
     """Write the machine-readable files of a model into an existing folder.
 
@@ -258,6 +267,7 @@ def save_model(
         weights: arrays by variable path, float32.
         error_rates: arrays of the error rates, if known.
         seen: the images that the model was trained and validated on, if known.
+        usual: what the cells that it was trained on look like, if known.
     """
     whole = {"schema": SCHEMA, **metadata}
     whole["weights_sha256"] = _write_arrays(folder / WEIGHTS, weights)
@@ -269,6 +279,8 @@ def save_model(
         arrays = {"hashes": seen.hashes, "parts": seen.parts, "patients": seen.patients}
         whole["seen_patients"] = seen.names
         whole["seen_sha256"] = _write_arrays(folder / SEEN, arrays)
+    if usual is not None:
+        whole["unlike_sha256"] = _write_arrays(folder / UNLIKE, usual.arrays())
     text = json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
     (folder / METADATA).write_text(text, encoding="utf-8", errors="backslashreplace")
 

@@ -23,6 +23,8 @@ class Prediction:
         grey: whether the file holds no colour, which the model was not trained for.
         unsettled: whether the image failed only because it was left for a later run.
         pixel_hash: of its pixels, where it was asked for (see `malscan.pipeline.Loaded`).
+        unlike: how unlike the cells of the training it is, 0..1 (see `malscan.unlike`); None if
+            the image failed or the model does not know those cells.
     """
 
     image: CellImage
@@ -31,6 +33,7 @@ class Prediction:
     grey: bool = False
     unsettled: bool = False
     pixel_hash: int | None = None
+    unlike: float | None = None
 
     def call(self, threshold: float, uncertain: Band | None = None) -> str | None:
         """What the cell is called: a class, or `uncertain`; None if the image failed.

@@ -1,7 +1,7 @@
 """A model and images in, predictions out: in order, batch by batch, whatever the images are."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from malscan.appearance import distance_from
 from malscan.errors import MalscanError
 from malscan.keras_network import build_network
 from malscan.kernel import Kernel
@@ -39,6 +40,7 @@ class Predictor:
             raise MalscanError(f"model {model.name}: unknown resize kernel {model.kernel!r}")
         self.preprocessing = Preprocessing(model.size, Kernel(model.kernel), model.rescale)
         self._classify = classifier(_network_of(model), self.preprocessing, model.temperature)
+        self._distance = None if model.usual is None else distance_from(model.usual)
 
     def predict(
         self,
@@ -81,6 +83,7 @@ class Predictor:
         scored = [] if batch.pixels is None else self._classify(batch.pixels).numpy()
         if not np.isfinite(scored).all():
             raise MalscanError(f"model {self.model.name}: its output for a cell is not a number")
+        measured = self._unlike(batch)
         return [
             Prediction(
                 item.image,
@@ -88,9 +91,16 @@ class Predictor:
                 item.error,
                 item.grey,
                 pixel_hash=item.pixel_hash,
+                unlike=None if item.slot is None else measured[item.slot],
             )
             for item in batch.items
         ]
+
+    def _unlike(self, batch: Batch) -> Sequence[float | None]:
+        """How unlike usual cells the images in the slots of a batch are."""
+        if batch.pixels is None or self._distance is None or self.model.usual is None:
+            return [None] * len(batch.items)
+        return self.model.usual.unlike(self._distance(batch.pixels).numpy()).tolist()
 
 
 def _network_of(model: Model) -> keras.Model:

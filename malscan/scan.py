@@ -191,7 +191,7 @@ class _Scan:
         """
         self._phases.begin("completing the reports")
         model = self.model
-        summary = self._tally.summary(model.error_rates)
+        summary = self._tally.summary(model.error_rates, model.usual)
         facts = ModelFacts(model.name, model.sha256, model.network, model.assumed)
         for report in reports:
             report.finish(facts, self.facts, summary)

@@ -320,7 +320,7 @@ def test_a_dead_drive_is_told_and_the_work_is_kept(cli: Cli, cells: Path, tmp_pa
     # A pipe that nobody writes to hangs whoever opens it, as a dead drive does; the check that
     # would refuse it is taken out.
     script = (
-        "import malscan.pipeline as pipeline\npipeline._fault_of_file = lambda path: None\n"
+        "import malscan.pipeline as pipeline\npipeline.fault_of_file = lambda path: None\n"
         "from malscan.cli import main\nmain()"
     )
 

@@ -35,6 +35,7 @@ FILES = [
     "samples.png",
     "seen.safetensors",
     "split.csv",
+    "unlike.safetensors",
     "weights.safetensors",
 ]
 

@@ -194,7 +194,7 @@ class TestPredictions:
     def test_they_have_the_columns_of_a_scan_and_what_is_known(self, sound: Path) -> None:
         rows = rows_of(sound / "predictions.csv")
         assert list(rows[0]) == [
-            *("path", "slide", "status", "call", "probability", "error"),
+            *("path", "slide", "status", "call", "probability", "error", "unlike"),
             *("label", "patient", "correct", "evaluated"),
         ]
         assert [row["path"] for row in rows] == sorted(row["path"] for row in rows)

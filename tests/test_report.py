@@ -45,12 +45,14 @@ SETTINGS = ScanFacts(
     summary_only=False,
 )
 
-COLUMNS = ["path", "slide", "status", "call", "probability", "error"]
+COLUMNS = ["path", "slide", "status", "call", "probability", "error", "unlike"]
 COUNTS = ["images", "classified", "failed", "parasitized", "uninfected", "uncertain"]
 ESTIMATES = [
     *("apparent_parasitaemia", "apparent_low", "apparent_high"),
     *("corrected_parasitaemia", "corrected_low", "corrected_high"),
 ]
+
+UNLIKE = ["unlike", "unlike_warning"]
 
 UNUSUAL_NAMES = {
     "comma": b"a,b.png",
@@ -204,7 +206,7 @@ class TestCsv:
 
     def test_a_scan_without_images_gives_a_header_alone(self, tmp_path: Path) -> None:
         report = write_report(tmp_path / "r.csv", [])
-        assert report.read_text() == "path,slide,status,call,probability,error\n"
+        assert report.read_text() == "path,slide,status,call,probability,error,unlike\n"
 
     def test_the_same_rows_give_the_same_bytes(self, tmp_path: Path) -> None:
         for name in ("one", "two"):
@@ -237,7 +239,7 @@ class TestCsvSummary:
     def test_columns_stand_in_the_order_of_the_contract(self, tmp_path: Path) -> None:
         write_report(tmp_path / "r.csv", some_rows())
         table = read_csv(tmp_path / "r.summary.csv")
-        assert list(table.columns) == ["slide", *COUNTS, *ESTIMATES, "reliable"]
+        assert list(table.columns) == ["slide", *COUNTS, *ESTIMATES, "reliable", *UNLIKE]
 
     def test_there_is_one_row_a_slide_and_the_last_is_the_total(self, tmp_path: Path) -> None:
         write_report(tmp_path / "r.csv", some_rows())
@@ -287,7 +289,7 @@ class TestCsvSummary:
     def test_a_scan_without_images_gives_a_total_of_zeros(self, tmp_path: Path) -> None:
         write_report(tmp_path / "r.csv", [])
         table = read_csv(tmp_path / "r.summary.csv")
-        assert table.to_numpy().tolist() == [["TOTAL", *["0"] * 6, *[""] * 6, "no"]]
+        assert table.to_numpy().tolist() == [["TOTAL", *["0"] * 6, *[""] * 6, "no", "", ""]]
 
 
 class TestNames:
@@ -416,6 +418,7 @@ class TestJson:
             "call": "parasitized",
             "probability": 0.912345,
             "error": None,
+            "unlike": None,
         }
         assert images[4] == {
             "path": "slides/s2/e.png",
@@ -424,6 +427,7 @@ class TestJson:
             "call": None,
             "probability": None,
             "error": "not a regular file",
+            "unlike": None,
         }
 
     def test_a_scan_without_images_is_a_valid_report(self, tmp_path: Path) -> None:
@@ -461,7 +465,8 @@ class TestJson:
         table = pd.read_csv(tmp_path / "r.summary.csv")
         slides = pd.DataFrame([*document["slides"], {"slide": "TOTAL"} | document["summary"]])
         slides["reliable"] = slides["reliable"].map({True: "yes", False: "no"}).astype("str")
-        pd.testing.assert_frame_equal(table, slides[list(table.columns)])
+        shared = ["slide", *COUNTS, *ESTIMATES, "reliable"]
+        pd.testing.assert_frame_equal(table[shared], slides[shared])
 
 
 class TestPublishedSchema:

@@ -18,7 +18,7 @@ from malscan.report.shown import shortened, shown
         ("a\u2066b\u200fc\ufeff", r"a\u2066b\u200fc\ufeff"),
         ("\x1b[31mred\x00", r"\x1b[31mred\x00"),
         ("latin-\udce9", r"latin-\udce9"),
-        ("line\u2028end", r"line\u2028end"),
+        ("line\u2028end\u2029", r"line\u2028end\u2029"),
         ("échantillon 細胞 مرحبا", "échantillon 細胞 مرحبا"),
         ("\N{WOMAN}\u200d\N{MICROSCOPE}", "\N{WOMAN}\u200d\N{MICROSCOPE}"),
     ],

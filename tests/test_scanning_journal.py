@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from malscan.errors import MalscanError
 from malscan.scanning.journal import DamagedError, Entry, Journal, open_journal, remove
 
-ENTRY = Entry(b"/slides/s1/\xff\n'.png", 1234, 1_700_000_000_123_456_789, None, 0.123457, False)
+ENTRY = Entry(
+    b"/slides/s1/\xff\n'.png", 1234, 1_700_000_000_123_456_789, None, 0.123457, 0.25, False
+)
 ENTRIES = [replace(ENTRY, path=b"/slides/%05d.png" % i, probability=i / 1000) for i in range(500)]
 
 
@@ -36,7 +38,9 @@ def opened(file: Path) -> Journal:
     return journal
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None
+)
 @given(
     st.builds(
         Entry,
@@ -45,6 +49,7 @@ def opened(file: Path) -> Journal:
         modified=st.none() | st.integers(0, 2**63 - 1),
         content=st.none() | st.binary(min_size=32, max_size=32),
         probability=st.integers(0, 10**6).map(lambda millionths: round(millionths / 1e6, 6)),
+        unlike=st.none() | st.floats(0, 1),
         grey=st.booleans(),
     )
 )
@@ -80,9 +85,11 @@ def test_no_file_is_no_journal(file: Path) -> None:
 def test_an_unfinished_transaction_leaves_what_was_committed_before(file: Path) -> None:
     script = (
         "import os, sys; from pathlib import Path\n"
+        "from malscan.scanning import journal as module\n"
         "from malscan.scanning.journal import Entry, Journal\n"
+        "module.COMMIT_SECONDS = 1e9\n"
         "journal = Journal.create(Path(sys.argv[1]), {})\n"
-        "entries = [Entry(b'%06d' % i, 1, 1, None, 0.5, False) for i in range(50000)]\n"
+        "entries = [Entry(b'%06d' % i, 1, 1, None, 0.5, None, False) for i in range(50000)]\n"
         "journal.add(entries[:10]); journal.commit(); journal.add(entries[10:])\n"
         "os.kill(os.getpid(), 9)\n"
     )
@@ -96,7 +103,7 @@ def test_an_unfinished_transaction_leaves_what_was_committed_before(file: Path) 
     assert len(journal) == 10
 
 
-@pytest.mark.parametrize("column", ["size", "modified", "probability", "grey", "path"])
+@pytest.mark.parametrize("column", ["size", "modified", "probability", "unlike", "grey", "path"])
 def test_a_changed_entry_is_noticed(file: Path, column: str) -> None:
     filled(file, [ENTRY])
     with sqlite3.connect(file) as connection:

@@ -114,7 +114,19 @@ def warnings_of(result: ScanResult) -> list[str]:
         f"slide {slide}: {count} images could not be read; the report says why."
         for slide, count in result.counts.unreadable_by_slide.items()
     ]
-    return [*assumed, *_first(grey, "without colour"), *_first(failed, "with failed images")]
+    unlike = [
+        f"slide {slide.slide}: its cells are unlike those the model was trained on (unlike "
+        f"{slide.unlike:.2f}, expected below {slide.unlike_limit:.2f}): check stain, focus and "
+        "cut-outs before you rely on its figures."
+        for slide in result.summary.slides
+        if slide.unlike_warning
+    ]
+    return [
+        *assumed,
+        *_first(grey, "without colour"),
+        *_first(unlike, "of unlike cells"),
+        *_first(failed, "with failed images"),
+    ]
 
 
 def unsettled_in_words(counts: Counts) -> str:

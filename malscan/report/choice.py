@@ -32,16 +32,10 @@ def ranked(slides: Iterable[SlideSummary]) -> list[SlideSummary]:
     """Slides, those first that are most surely parasitized.
 
     That is by the lower end of the interval of the apparent parasitaemia, so that one cell out
-    of one does not come before a hundred out of a thousand; then by the number of cells at or
-    above the threshold, then in the order of the scan. Slides of which no image could be read
-    come last.
+    of one does not come before a hundred out of a thousand; then in the order of the scan. Slides
+    of which no image could be read come last.
     """
-
-    def key(slide: SlideSummary) -> tuple[float, int]:
-        low = -1.0 if slide.apparent is None else slide.apparent.low
-        return -low, -slide.above_threshold
-
-    return sorted(slides, key=key)
+    return sorted(slides, key=lambda slide: -slide.apparent.low if slide.apparent else 1.0)
 
 
 def choose(

@@ -45,12 +45,14 @@ COLUMNS = (
     Column("Uninfected", lambda slide: slide.uninfected),
     Column("Failed", lambda slide: slide.failed),
     Column("Images", lambda slide: slide.images),
+    Column("Unlike the training", lambda slide: slide.unlike),
     Column("Enough cells", lambda slide: slide.reliable),
 )
 
 FILTERS = (
     Filter("with parasitized cells", lambda slide: slide.parasitized > 0),
     Filter("with uncertain cells", lambda slide: slide.uncertain > 0),
+    Filter("of cells unlike the training", lambda slide: slide.unlike_warning is True),
     Filter("with failed images", lambda slide: slide.failed > 0),
     Filter("with enough cells to be reliable", lambda slide: slide.reliable),
     Filter("with too few cells to be reliable", lambda slide: not slide.reliable),
@@ -106,6 +108,13 @@ def percent(estimate: Estimate) -> str:
     values = (estimate.value, estimate.low, estimate.high)
     value, low, high = (f"{100 * x:.{digits}f}" for x in values)
     return f"{value} % ({low}\u2013{high})"
+
+
+def caution(slide: SlideSummary) -> str:
+    """Why not to rely on the parasitaemia of a slide, to be put behind it; often nothing."""
+    few = "" if slide.reliable else "; too few cells to be reliable"
+    odd = "; its cells are unlike those of the training" if slide.unlike_warning else ""
+    return few + odd
 
 
 def full_bar(estimates: Iterable[Estimate | None]) -> float:

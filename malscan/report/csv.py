@@ -13,13 +13,14 @@ from malscan.report.interface import ModelFacts, ScanFacts
 from malscan.report.names import summary_path
 from malscan.report.row import Row
 from malscan.report.summary import SlideSummary, Summary
+from malscan.unlike import DECIMALS as UNLIKE_DECIMALS
 
-COLUMNS = ("path", "slide", "status", "call", "probability", "error")
+COLUMNS = ("path", "slide", "status", "call", "probability", "error", "unlike")
 SUMMARY_COLUMNS = (
     *("slide", "images", "classified", "failed", "parasitized", "uninfected", "uncertain"),
     *("apparent_parasitaemia", "apparent_low", "apparent_high"),
     *("corrected_parasitaemia", "corrected_low", "corrected_high"),
-    "reliable",
+    *("reliable", "unlike", "unlike_warning"),
 )
 
 
@@ -96,14 +97,20 @@ def image_lines(rows: Iterable[Row]) -> str:
 def row_cells(row: Row) -> tuple[str | None, ...]:
     """The cells of one row, in the order of `COLUMNS`."""
     probability = None if row.probability is None else f"{row.probability:.{DECIMALS}f}"
-    return row.path, row.slide, row.status, row.call, probability, row.error
+    return row.path, row.slide, row.status, row.call, probability, row.error, _unlike(row.unlike)
 
 
 def _summary_cells(slide: SlideSummary) -> tuple[object, ...]:
     counts = (slide.images, slide.classified, slide.failed)
     calls = (slide.parasitized, slide.uninfected, slide.uncertain)
     estimates = (*_estimate(slide.apparent), *_estimate(slide.corrected))
-    return (slide.slide, *counts, *calls, *estimates, "yes" if slide.reliable else "no")
+    reliable = "yes" if slide.reliable else "no"
+    warning = None if slide.unlike_warning is None else ("no", "yes")[slide.unlike_warning]
+    return (slide.slide, *counts, *calls, *estimates, reliable, _unlike(slide.unlike), warning)
+
+
+def _unlike(measure: float | None) -> str | None:
+    return None if measure is None else f"{measure:.{UNLIKE_DECIMALS}f}"
 
 
 def _estimate(estimate: Estimate | None) -> tuple[str | None, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from malscan.atomic import publish_folder
 from malscan.errors import MalscanError
 from malscan.report.choice import SLIDES_SHOWN, Choice, choose, ranked
-from malscan.report.columns import percent
+from malscan.report.columns import caution, percent
 from malscan.report.csv import csv_lines
 from malscan.report.gallery import groups, tile
 from malscan.report.interface import ModelFacts, ScanFacts
@@ -146,8 +146,8 @@ def _draw(path: Path, slide: SlideSummary, choice: Choice, footer: Sequence[str]
     }
     lines = [", ".join(f"{count:,} {name}" for name, count in counts.items())]
     if slide.apparent:
-        few = "" if slide.reliable else "; too few cells to be reliable"
-        lines.append(f"{percent(slide.apparent)} apparent parasitaemia (95 % interval){few}")
+        share = percent(slide.apparent)
+        lines.append(f"{share} apparent parasitaemia (95 % interval){caution(slide)}")
     tiles = [
         TileGroup(group.title, group.note, [tile(row) for row in group.rows])
         for group in groups(slide, choice)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from malscan.report.choice import Choice
-from malscan.report.columns import percent
+from malscan.report.columns import caution, percent
 from malscan.report.gallery import groups, tile
 from malscan.report.row import Row
 from malscan.report.shown import shortened, shown
@@ -86,8 +86,9 @@ def slide_name(slide: SlideSummary) -> str:
 
 
 def _gallery(slide: SlideSummary, anchor: str, choice: Choice) -> Gallery:
-    few = "" if slide.reliable else "; too few cells to be reliable"
-    estimate = f"{percent(slide.apparent)} apparent parasitaemia{few}" if slide.apparent else None
+    estimate = None
+    if slide.apparent:
+        estimate = f"{percent(slide.apparent)} apparent parasitaemia{caution(slide)}"
     shown_groups = (
         CellGroup(group.title, group.note, tuple(_cell(row) for row in group.rows))
         for group in groups(slide, choice)

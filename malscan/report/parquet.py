@@ -30,6 +30,7 @@ COLUMNS = pa.schema(
         pa.field("call", pa.string()),
         pa.field("probability", pa.float64()),
         pa.field("error", pa.string()),
+        pa.field("unlike", pa.float64()),
         pa.field("path_bytes", pa.binary()),
     ]
 )

@@ -24,6 +24,7 @@ class Row:
         call: `parasitized`, `uninfected` or `uncertain`; None if failed.
         probability: of `parasitized`, 0..1; None if failed.
         error: why the image failed; None if ok.
+        unlike: how unlike the cells of the training it is, 0..1; None if failed or not known.
         path_bytes: base64 of the path where it is not UTF-8; else None.
     """
 
@@ -33,6 +34,7 @@ class Row:
     call: str | None
     probability: float | None
     error: str | None
+    unlike: float | None = None
     path_bytes: str | None = None
 
 
@@ -52,6 +54,7 @@ def row_of(prediction: Prediction, threshold: float, uncertain: Band | None = No
         call=prediction.call(threshold, uncertain),
         probability=prediction.probability,
         error=prediction.error,
+        unlike=prediction.unlike,
         path_bytes=None if _is_utf8(raw) else base64.b64encode(raw).decode("ascii"),
     )
 

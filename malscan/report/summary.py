@@ -1,12 +1,16 @@
 """Counts and parasitaemia, slide by slide and in total."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from malscan.labels import PARASITIZED, UNCERTAIN
 from malscan.model import ErrorRates
 from malscan.parasitaemia import Estimate, apparent, corrected, why_not_corrected
 from malscan.report.row import Row
+from malscan.unlike import DECIMALS as UNLIKE_DECIMALS
+from malscan.unlike import UsualCells
+
+_UNLIKE_UNITS = 10**UNLIKE_DECIMALS
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,11 @@ class SlideSummary:
         apparent: share of classified images above the threshold, with interval.
         corrected: the same, corrected for the model's error rates; None where not known.
         reliable: whether enough images were classified for a parasitaemia.
+        unlike: mean of the measure of its images (see `malscan.unlike`); None where not known.
+        unlike_limit: mean from which a slide of so many images is warned about; None where not
+            known, and for all slides together.
+        unlike_warning: whether its cells are too unlike those of the training; for all slides
+            together, whether those of any slide are; None where not known.
     """
 
     slide: str
@@ -38,6 +47,9 @@ class SlideSummary:
     apparent: Estimate | None
     corrected: Estimate | None
     reliable: bool
+    unlike: float | None = None
+    unlike_limit: float | None = None
+    unlike_warning: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +94,16 @@ class Tally:
             counts.parasitized += row.call == PARASITIZED
             counts.uncertain += row.call == UNCERTAIN
             counts.above += row.probability >= self._threshold
+            if row.unlike is not None:
+                counts.measured += 1
+                counts.unlike += round(row.unlike * _UNLIKE_UNITS)
 
-    def summary(self, rates: ErrorRates | None) -> Summary:
+    def summary(self, rates: ErrorRates | None, usual: UsualCells | None = None) -> Summary:
         """Work out the summary.
 
         Args:
             rates: error rates of the model, if known.
+            usual: what the cells of the model's training look like, if known.
         """
         reason = why_not_corrected(rates, self._threshold)
         usable = None if reason else rates
@@ -98,11 +114,17 @@ class Tally:
             total.parasitized += counts.parasitized
             total.uncertain += counts.uncertain
             total.above += counts.above
-        return Summary(
-            [self._summarize(name, counts, usable) for name, counts in self._slides.items()],
-            self._summarize("TOTAL", total, usable),
-            reason,
-        )
+            total.measured += counts.measured
+            total.unlike += counts.unlike
+        slides = [
+            _with_unlike(self._summarize(name, counts, usable), counts, usual)
+            for name, counts in self._slides.items()
+        ]
+        whole = self._summarize("TOTAL", total, usable)
+        if usual is not None and total.measured:
+            warned = any(slide.unlike_warning for slide in slides)
+            whole = replace(whole, unlike=_mean_unlike(total), unlike_warning=warned)
+        return Summary(slides, whole, reason)
 
     def _summarize(self, slide: str, counts: "_Counts", rates: ErrorRates | None) -> SlideSummary:
         above, classified = counts.above, counts.classified
@@ -128,3 +150,17 @@ class _Counts:
     parasitized: int = 0
     uncertain: int = 0
     above: int = 0
+    measured: int = 0
+    unlike: int = 0
+    """Sum of the measures in units of their last decimal: exact, whatever the order."""
+
+
+def _with_unlike(slide: SlideSummary, counts: _Counts, usual: UsualCells | None) -> SlideSummary:
+    if usual is None or not counts.measured:
+        return slide
+    mean, limit = _mean_unlike(counts), usual.limit(counts.measured)
+    return replace(slide, unlike=mean, unlike_limit=limit, unlike_warning=mean >= limit)
+
+
+def _mean_unlike(counts: _Counts) -> float:
+    return round(counts.unlike / counts.measured / _UNLIKE_UNITS, UNLIKE_DECIMALS)

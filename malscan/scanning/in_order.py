@@ -126,5 +126,6 @@ def _computed(prediction: Prediction, pending: Pending) -> Outcome:
     if version is None or prediction.probability is None:
         return Outcome(prediction)
     known = (version.size, version.modified, version.content)
-    entry = Entry(pending.path, *known, prediction.probability, prediction.grey)
+    found = (prediction.probability, prediction.unlike, prediction.grey)
+    entry = Entry(pending.path, *known, *found)
     return Outcome(prediction, entry)

@@ -27,7 +27,7 @@ _TABLES = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE images (
     path BLOB PRIMARY KEY, size INTEGER, modified INTEGER, content BLOB,
-    probability REAL, grey INTEGER, checksum INTEGER
+    probability REAL, unlike REAL, grey INTEGER, checksum INTEGER
 ) WITHOUT ROWID;
 """
 
@@ -47,6 +47,7 @@ class Entry:
             modified when it was read, so that a later change might bear the same time.
         content: digest of the file; None if it was not asked for.
         probability: of `parasitized`, 0..1.
+        unlike: how unlike the cells of the training it is, 0..1; None if not known.
         grey: whether the file holds no colour.
     """
 
@@ -55,6 +56,7 @@ class Entry:
     modified: int | None
     content: bytes | None
     probability: float
+    unlike: float | None
     grey: bool
 
 
@@ -148,7 +150,7 @@ class Journal:
         try:
             with self._lock:
                 self._connection.executemany(
-                    "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", rows
+                    "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
                 )
         except sqlite3.Error as error:
             raise _cannot_write(self.file, error) from None
@@ -217,9 +219,9 @@ def _checksum(cells: tuple[object, ...]) -> int:
 def _entry(row: tuple[object, ...]) -> Entry:
     *cells, checksum = row
     try:
-        path, size, modified, content, probability, grey = cells
-        entry = Entry(path, size, modified, content, probability, bool(grey))  # type: ignore[arg-type]
-    except ValueError:
+        *values, grey = cells
+        entry = Entry(*values, bool(grey))  # type: ignore[arg-type, call-arg]
+    except TypeError:
         raise DamagedError from None
     if _checksum(_cells(entry)) != checksum:
         raise DamagedError

@@ -134,7 +134,7 @@ def _current_folder() -> bytes:
 
 def _reused(image: CellImage, known: tuple[Entry, bool]) -> Outcome:
     entry, is_new = known
-    prediction = Prediction(image, entry.probability, None, entry.grey)
+    prediction = Prediction(image, entry.probability, None, entry.grey, unlike=entry.unlike)
     return Outcome(prediction, entry if is_new else None, reused=True)
 
 

@@ -29,6 +29,10 @@ from malscan.training.parts import Parts
 from malscan.training.plots import SAMPLES, history_png, samples_png
 from malscan.training.recipe import SplitKind
 from malscan.training.settings import TrainSettings
+from malscan.unlike import STATISTICS, UsualCells
+
+_LIMITS_SHOWN = (1, 20, 100, 1000)
+"""Images of a slide for which the description quotes the limit of a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class Findings:
         figures: figures with intervals.
         patients: results of each patient, worst first.
         rates: error rates, where there are test patients.
+        usual: what train and validation cells look like.
     """
 
     history: list[Epoch]
@@ -62,6 +67,7 @@ class Findings:
     figures: dict[str, Figure]
     patients: list[PatientResult]
     rates: ErrorRates | None
+    usual: UsualCells
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,8 @@ def write_model(
     findings = model.findings
     advice = "The training is kept: make room, and the same command goes on."
     with atomic_folder(settings.out, advice) as folder:
-        save_model(folder, metadata, weights_of(model.trained), findings.rates, model.seen)
+        weights = weights_of(model.trained)
+        save_model(folder, metadata, weights, findings.rates, model.seen, findings.usual)
         pd.DataFrame([asdict(epoch) for epoch in findings.history]).to_csv(
             folder / "history.csv", index=False, float_format="%.6f"
         )
@@ -159,6 +166,11 @@ def _metadata(settings: TrainSettings, model: TrainedModel) -> dict[str, Any]:
         "interval_unit": findings.interval_unit,
         "figures": {name: asdict(figure) for name, figure in findings.figures.items()},
         "patients": [asdict(patient) for patient in findings.patients],
+        "unlike": {
+            "statistics": list(STATISTICS),
+            "patients": findings.usual.patients,
+            "slide_limits": {str(n): findings.usual.limit(n) for n in _LIMITS_SHOWN},
+        },
         "versions": model.fingerprint["versions"],
         "command": settings.command,
         "date": datetime.now(UTC).date().isoformat(),

@@ -26,6 +26,7 @@ from malscan.training.listener import TrainListener
 from malscan.training.parts import Parts, load_parts
 from malscan.training.recipe import SplitKind
 from malscan.training.settings import TrainSettings
+from malscan.training.usual import usual_cells
 
 CARD_FIGURES = (
     "accuracy",
@@ -198,4 +199,5 @@ def _measure(
         figures={name: found[name] for name in CARD_FIGURES},
         patients=per_patient(judged),
         rates=rates,
+        usual=usual_cells([parts.train, held_out]),
     )
