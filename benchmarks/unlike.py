@@ -6,7 +6,7 @@ DATA is a folder with the class folders of the NIH/NLM archive. The patients tha
 benchmarks/test-patients.txt are dealt into five parts; what cells usually look like is learnt from
 four of them, as a training learns it, and slides of the fifth are judged, in turn. With --test it
 is learnt from all of them, as by the embedded model, and the test patients are judged. A slide is
-a patient, an official slide id, or some of a patient's cells; a variant is 40 cells of a patient,
+a patient, an official slide id, or some of a patient's cells; a variant is 20 cells of a patient,
 changed or drawn anew by the code below, so that no picture of anything else is needed.
 """
 
@@ -37,8 +37,7 @@ from malscan.unlike import UsualCells
 
 TEST_PATIENTS = Path(__file__).parent / "test-patients.txt"
 FOLDS = 5
-CELLS = 40
-SMALL = 20
+CELLS = 20
 BLUISH = np.array([[0.62, 0.14, 0.12], [0.22, 0.66, 0.20], [0.10, 0.18, 0.62]])
 
 Pixels = npt.NDArray[np.uint8]
@@ -113,8 +112,8 @@ def judge(usual: UsualCells, cells: Cells) -> Iterator[tuple[str, Verdict]]:
         groups.append(("patient, uninfected cells only", own & ~positive))
         for _ in range(10):
             few = np.zeros(len(cells), bool)
-            few[rng.choice(np.flatnonzero(own), SMALL, replace=False)] = True
-            groups.append((f"patient, {SMALL} cells, ten times", few))
+            few[rng.choice(np.flatnonzero(own), CELLS, replace=False)] = True
+            groups.append((f"patient, {CELLS} cells, ten times", few))
     for kind in dict.fromkeys(kind for kind, _ in groups):
         for inside in (inside for name, inside in groups if name == kind and inside.any()):
             yield kind, verdict(usual, unlike[inside])

@@ -41,8 +41,11 @@ def appearance(pixels: tf.Tensor) -> tf.Tensor:
     """
     size = pixels.shape[1]
     start, side = size * 5 // 16, size * 3 // 8
-    middle = tf.cast(pixels[:, start : start + side, start : start + side], tf.float32) / 255 - 0.5
-    return tf.concat([_cut_out(pixels), _colour(middle), _detail(middle)], axis=1)
+    middle = tf.cast(pixels[:, start : start + side, start : start + side], tf.float32) / 255
+    mean = _by_channel(_flat(middle))
+    # Taken off before anything is squared: of an even cell, little more than rounding is left.
+    lines = tf.reshape(middle, [-1, side, 3 * side]) - tf.tile(mean, [1, side])[:, None]
+    return tf.concat([_cut_out(pixels), mean, _spread(lines), _detail(lines)], axis=1)
 
 
 def distance_from(usual: UsualCells) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -76,23 +79,20 @@ def _cut_out(pixels: tf.Tensor) -> tf.Tensor:
     return tf.stack([cell, cell - bright, tf.add_n(corners) / (4 * 255)], axis=1)
 
 
-def _colour(middle: tf.Tensor) -> tf.Tensor:
-    """Means, spreads and correlations of the channels; float32 [batch, 9]."""
-    count = middle.shape[1] * middle.shape[2]
-    flat = tf.reshape(middle, [-1, count, 3])
-    mean = _by_channel(_flat(middle))
-    product = tf.matmul(flat, flat, transpose_a=True) / count
-    covariance = product - mean[:, :, None] * mean[:, None, :]
+def _spread(lines: tf.Tensor) -> tf.Tensor:
+    """Spreads and correlations of the channels, whose means are 0; float32 [batch, 6]."""
+    count = lines.shape[1] * lines.shape[2] // 3
+    flat = tf.reshape(lines, [-1, count, 3])
+    covariance = tf.matmul(flat, flat, transpose_a=True) / count
     spread = tf.sqrt(tf.maximum(tf.linalg.diag_part(covariance), _LEAST_VARIANCE))
     correlation = covariance / (spread[:, :, None] * spread[:, None, :])
-    pairs = tf.gather(_flat(correlation), [1, 5, 2], axis=1)
-    return tf.concat([mean + 0.5, tf.math.log(spread), tf.clip_by_value(pairs, -1.0, 1.0)], axis=1)
+    return tf.concat(
+        [tf.math.log(spread), tf.gather(_flat(correlation), [1, 5, 2], axis=1)], axis=1
+    )
 
 
-def _detail(middle: tf.Tensor) -> tf.Tensor:
+def _detail(lines: tf.Tensor) -> tf.Tensor:
     """Fine and coarse detail, and fine detail of colour; float32 [batch, 4]."""
-    side = middle.shape[1]
-    lines = tf.reshape(middle, [-1, side, 3 * side])
     fine, coarse = _mixed_difference(lines, 1), _mixed_difference(lines, 3)
     between = tf.abs(fine[:, :, 1:] - fine[:, :, :-1])
     # Filled up to whole pixels; the third of each three is between two pixels and not wanted.
