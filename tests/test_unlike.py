@@ -454,9 +454,9 @@ class TestScan:
         result = cli("scan", scanned, "--model", folder, "--out", tmp_path / "r.csv")
 
         told = " ".join(result.err.split())
-        assert "Warning: cats: its cells are unlike those the model was trained on" in told
-        assert "Warning: noise: its cells are unlike" in told
-        assert "Warning: plain: its cells are unlike" not in told
+        assert "Warning: slide cats: its cells are unlike those the model was trained on" in told
+        assert "Warning: slide noise: its cells are unlike" in told
+        assert "Warning: slide plain: its cells are unlike" not in told
 
     def test_the_csv_holds_measure_and_warning(self, reports: Path) -> None:
         rows, slides = rows_of(reports / "r.csv"), rows_of(reports / "r.summary.csv")
