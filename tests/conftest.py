@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from draw_cells import draw_cell, draw_labelled, draw_slides
+from filelock import FileLock
 
 from malscan.cli import main
 
@@ -50,7 +51,9 @@ def real_test_cells(pytestconfig: pytest.Config) -> Path:
     count = len(TEST_PATIENTS.read_text().split())
     folder = pytestconfig.rootpath / ".cache" / "test-patients"
     command = [sys.executable, str(script), str(folder), "--patients", str(count)]
-    subprocess.run(command, check=True, capture_output=True)
+    folder.parent.mkdir(exist_ok=True)
+    with FileLock(f"{folder}.lock"):  # Each worker comes by here.
+        subprocess.run(command, check=True, capture_output=True)
     return folder / "cell_images"
 
 
