@@ -151,8 +151,9 @@ def _of_table(settings: DataSettings, rule: PatientRule) -> LabelledCells:
 
 def _read_table(path: Path) -> pd.DataFrame:
     try:
+        # Objects, since strings of Arrow cannot hold bytes that are not UTF-8.
         table = pd.read_csv(
-            path, dtype=str, keep_default_na=False, encoding_errors="surrogateescape"
+            path, dtype=object, keep_default_na=False, encoding_errors="surrogateescape"
         )
     except (OSError, ValueError) as error:
         raise MalscanError(f"cannot read the table {path}: {error}") from None

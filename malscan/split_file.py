@@ -30,7 +30,7 @@ def write_split(path: Path, split: Split, labelled: LabelledCells) -> None:
     # Pandas would not quote a carriage return of its own accord.
     odd = any("\r" in row[0] for row in rows)
     # As bytes, since a name may hold bytes that are not UTF-8.
-    text = pd.DataFrame(rows, columns=list(_COLUMNS)).to_csv(
+    text = pd.DataFrame(rows, columns=list(_COLUMNS), dtype=object).to_csv(
         index=False, lineterminator="\n", quoting=csv.QUOTE_ALL if odd else csv.QUOTE_MINIMAL
     )
     path.write_bytes(text.encode(errors="surrogateescape"))
@@ -82,8 +82,9 @@ def read_split(path: Path, labelled: LabelledCells, *, patients_may_straddle: bo
 def _read_rows(path: Path) -> dict[str, tuple[str, str]]:
     """Label and part of each cell by its name."""
     try:
+        # Objects, since strings of Arrow cannot hold bytes that are not UTF-8.
         table = pd.read_csv(
-            path, dtype=str, keep_default_na=False, encoding_errors="surrogateescape"
+            path, dtype=object, keep_default_na=False, encoding_errors="surrogateescape"
         )
     except (OSError, ValueError) as error:
         raise MalscanError(f"cannot read the split {path}: {error}") from None

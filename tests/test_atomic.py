@@ -136,7 +136,7 @@ class TestAtomicFile:
         assert str(path) in str(caught.value)
 
     def test_a_missing_folder_is_an_error_that_says_what_to_check(self, tmp_path: Path) -> None:
-        with pytest.raises(MalscanError, match=r"No such file.*Check that the folder exists"):
+        with pytest.raises(MalscanError, match=r"no such folder\. Make it, or check it"):
             AtomicFile(tmp_path / "missing" / "report.csv")
 
     def test_a_folder_that_vanished_is_an_error_that_names_the_file(self, tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ class TestParquet:
             "slide": pa.string(),
             "status": pa.string(),
             "call": pa.string(),
+            "unlike": pa.float64(),
             "probability": pa.float64(),
             "error": pa.string(),
             "path_bytes": pa.binary(),

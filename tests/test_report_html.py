@@ -102,16 +102,16 @@ def test_totals_estimates_and_slides_stand_in_it(tmp_path: Path) -> None:
     first, second = page.rows
     assert first[0] == "s1"
     assert first[1] == SHARE
-    assert first[3:] == ["no", "2", "0", "1", "1", "4"]
-    assert second == ["s2", DASH, DASH, "no", "0", "0", "0", "1", "1"]
+    assert first[3:] == ["yes", "2", "0", "1", "1", "4", DASH]
+    assert second == ["s2", DASH, DASH, "no", "0", "0", "0", "1", "1", DASH]
 
 
 def test_model_settings_and_research_use_stand_in_it(tmp_path: Path) -> None:
     page = page_of(tmp_path, some_rows())
 
     assert f"Model sha256 {MODEL.sha256}" in page.text
-    assert "Threshold 0.5 Cells that make a slide reliable 2000 Batch size 4" in page.text
-    assert "fewer than 2,000 classified cells is marked as not reliable" in page.text
+    assert "Threshold 0.5 Cells that make a slide reliable 3 Batch size 4" in page.text
+    assert "fewer than 3 classified cells is marked as not reliable" in page.text
     assert "called uncertain" not in page.text
     assert page.text.count("Research use only") == 1
     assert "No corrected parasitaemia: the model was never tested" in page.text

@@ -46,7 +46,6 @@ COLUMNS = (
     Column("Failed", lambda slide: slide.failed),
     Column("Images", lambda slide: slide.images),
     Column("Unlike the training", lambda slide: slide.unlike),
-    Column("Enough cells", lambda slide: slide.reliable),
 )
 
 FILTERS = (
