@@ -25,8 +25,8 @@ def fault_of_gif(data: bytes) -> str | None:
                 wide, high = (int.from_bytes(data[at : at + 2], "little") for at in _sides(place))
                 place += 10 + _palette_bytes(data[place + 9])
             held, end = _sub_blocks(data, place + (1 if is_image else 2))
-            if is_image and _pixels(held, data[place], wide * high) < max(wide * high, 1):
-                return "damaged: the GIF data end before the picture is complete"
+            if is_image and not 0 < wide * high == _pixels(held, data[place], wide * high):
+                return "damaged: the GIF data do not make up the picture"
             place = end
     except IndexError:
         # Without the end, more frames may be missing.

@@ -7,6 +7,7 @@ need TensorFlow, which takes seconds to load.
 import io
 import os
 import stat
+import struct
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,8 +27,8 @@ MAX_SIDE = 512
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 512 * 1024 * 1024
 
-_FAULTS = {"JPEG": fault_of_jpeg, "GIF": fault_of_gif}
-_BMP_FILE_HEADER = 14
+_BMP_FILE_HEADER, _BMP_USUAL_HEADER = 14, 40
+_BMP_PLAIN = (0, 3)
 PILLOW_FORMATS = ("JPEG", "TIFF", "WEBP", "BMP", "GIF")
 
 
@@ -107,16 +108,16 @@ def decode_with_pillow(
             frames = getattr(image, "n_frames", 1)
             if frames > 1:
                 raise UnreadableImageError(f"several frames or pages ({frames}), not one cell")
-            if image.format == "BMP" and not _bmp_is_sound(data):
-                raise UnreadableImageError("damaged: the BMP header is garbled")
             if isinstance(image, TiffImageFile):
                 _refuse(fault_of_tiff(image, data))
                 samples = deep_samples(image, data)
                 if samples is not None:
                     return _of_16_bit(samples)
             image.load()
-            if image.format in _FAULTS:
-                _refuse(_FAULTS[image.format](data))
+            if check := {"JPEG": fault_of_jpeg, "GIF": fault_of_gif, "BMP": fault_of_bmp}.get(
+                image.format or ""
+            ):
+                _refuse(check(data))
             upright = image if image.format == "PNG" else ImageOps.exif_transpose(image)
             return Decoded(_rgb(upright), grey=upright.mode in ("1", "L", "LA", "I;16", "I;16B"))
     except UnreadableImageError:
@@ -144,10 +145,22 @@ def _why_unidentified(data: bytes) -> str:
     return "not an image in a known format (PNG, JPEG, TIFF, WebP, BMP, GIF)"
 
 
-def _bmp_is_sound(data: bytes) -> bool:
-    """Whether the pixels of a BMP begin behind its header; Pillow takes the header for pixels."""
+def fault_of_bmp(data: bytes) -> str | None:
+    """Why a BMP must not be trusted: Pillow would take its header, or what is missing, for pixels.
+
+    Args:
+        data: the bytes of a file that Pillow takes for a BMP.
+    """
     start, size = (int.from_bytes(data[place : place + 4], "little") for place in (10, 14))
-    return start >= _BMP_FILE_HEADER + size
+    if start < _BMP_FILE_HEADER + size:
+        return "damaged: the BMP header is garbled"
+    if size < _BMP_USUAL_HEADER:
+        return None
+    wide, high, _, bits, packing = struct.unpack_from("<iiHHI", data, 18)
+    row = -(-wide * bits // 32) * 4
+    if packing in _BMP_PLAIN and start + row * abs(high) > len(data):
+        return "truncated: the BMP ends before the picture is complete"
+    return None
 
 
 def _rgb(image: Image.Image) -> Pixels:

@@ -30,6 +30,13 @@ _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES = 322, 323, 324, 325
 _PLAIN, _DEFLATE, _YCBCR = 1, (8, 32946), 6
 _VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 """By type, what a value takes (TIFF 6.0, section 2)."""
+_DECISIVE = frozenset(
+    {_WIDTH, _HEIGHT, _BITS_PER_SAMPLE, _COMPRESSION, _PHOTOMETRIC, _STRIPS, _SAMPLES, _ROWS}
+    | {_STRIP_BYTES, _PLANAR, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES}
+)
+"""Tags that say where the picture is and how it is kept."""
+_WHOLE_NUMBERS = (1, 3, 4)
+_GARBLED = "damaged: a value of the TIFF is garbled"
 _OUTSIDE = "truncated or damaged: a part of the TIFF lies outside of the file"
 _SWAPPED = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
 
@@ -46,12 +53,12 @@ def fault_of_tiff(image: TiffImageFile, data: bytes) -> str | None:
     try:
         return _fault(image, data)
     except (ArithmeticError, LookupError, TypeError, ValueError, struct.error):
-        return "damaged: a value of the TIFF is garbled"
+        return _GARBLED
 
 
 def _fault(image: TiffImageFile, data: bytes) -> str | None:
-    if not _values_lie_inside(data):
-        return _OUTSIDE
+    if fault := _values_fault(data):
+        return fault
     tags = image.tag_v2
     tiled = _TILES in tags
     starts = _several(tags.get(_TILES if tiled else _STRIPS))
@@ -72,20 +79,22 @@ def _fault(image: TiffImageFile, data: bytes) -> str | None:
     return None
 
 
-def _values_lie_inside(data: bytes) -> bool:
-    """Whether all values of the first page do; those of a BigTIFF are left to Pillow."""
+def _values_fault(data: bytes) -> str | None:
+    """What is wrong with the values of the first page; those of a BigTIFF are left to Pillow."""
     order = "<" if data[:2] == b"II" else ">"
     magic, start = struct.unpack_from(f"{order}HI", data, 2)
     if magic != 42:
-        return True
+        return None
     (count,) = struct.unpack_from(f"{order}H", data, start)
     for number in range(count):
         place = start + 2 + 12 * number
-        _, kind, many, value = struct.unpack_from(f"{order}HHII", data, place)
+        tag, kind, many, value = struct.unpack_from(f"{order}HHII", data, place)
         size = _VALUE_BYTES.get(kind, 1) * many
         if size > 4 and value + size > len(data):
-            return False
-    return True
+            return _OUTSIDE
+        if tag in _DECISIVE and (many == 0 or kind not in _WHOLE_NUMBERS):
+            return _GARBLED
+    return None
 
 
 def _several(values: Any) -> tuple[int, ...]:
@@ -97,6 +106,8 @@ def _bits_of_pixel(tags: Any) -> tuple[int, int]:
     bits, samples = _several(tags.get(_BITS_PER_SAMPLE, 1)), tags.get(_SAMPLES, 1)
     if tags.get(_PLANAR) == _SEPARATE:
         return bits[0], samples
+    if len(bits) not in (1, samples):
+        raise ValueError("bits of other samples")
     return sum(bits) if len(bits) == samples else bits[0] * samples, 1
 
 

@@ -51,31 +51,23 @@ def test_a_scan_of_damaged_files_is_taken_in_by_none(
     # What a strict decoder takes is refused by rules of malscan's own; JPEG that leave room for
     # opinion, such as one without tables, are few.
     assert sum(one.lost for one in tallies.values()) <= FILES * 0.01
+    for row in rows.values():
+        assert not any(word in row["error"] for word in ("0x7f", "object at", "Traceback", "\n"))
+        assert len(row["error"]) < 200
     counts = Counter(bool(row["error"]) for row in rows.values())
     assert min(counts.values()) > FILES / 4
 
 
-def test_reasons_are_words_and_name_no_place_in_memory(
-    found: tuple[Path, list[Specimen]], cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    work, _ = found
-    monkeypatch.chdir(work)
-    if not (work / "report.csv").exists():
-        cli("scan", "corpus", "--out", "report.csv", "--quiet")
-    for row in rows_of(work / "report.csv").values():
-        assert "0x7f" not in row["error"]
-        assert "object at" not in row["error"]
-        assert "Traceback" not in row["error"]
-        assert len(row["error"]) < 200
-
-
 def test_the_same_seed_gives_the_same_files() -> None:
-    assert [one.data for one in specimens(150, 3)] == [one.data for one in specimens(150, 3)]
-    assert [one.data for one in specimens(150, 3)] != [one.data for one in specimens(150, 4)]
+    first = [one.data for one in specimens(130, 3)]
+    assert [one.data for one in specimens(130, 3)] == first
+    assert [one.data for one in specimens(5, 4)] != first[:5]
 
 
-def test_the_corpus_covers_every_form_and_every_kind_of_damage() -> None:
-    files = list(specimens(FILES))
+def test_the_corpus_covers_every_form_and_every_kind_of_damage(
+    found: tuple[Path, list[Specimen]],
+) -> None:
+    _, files = found
     damages = Counter(file.damage for file in files)
     assert len(damages) > 100
     assert min(damages.values()) >= 3
@@ -91,7 +83,8 @@ class TestStrictDecoders:
             assert fault_of(file.data) is None, file.variety
 
     def test_they_refuse_every_cut(self) -> None:
-        for file in whole_files(np.random.default_rng(9)):
+        files = whole_files(np.random.default_rng(9))
+        for file in (one for one in files if one.family in ("PNG", "JPEG", "GIF", "WebP")):
             for share in (0.02, 0.3, 0.6, 0.9):
                 cut = file.data[: int(share * len(file.data))]
                 assert fault_of(cut) is not None, file.variety

@@ -689,6 +689,12 @@ def test_a_bmp_whose_pixels_would_begin_in_its_header_is_refused(place: int, val
     assert "BMP header" in refusal(bytes(data))
 
 
+def test_a_bmp_that_lacks_a_byte_of_its_last_row_is_refused() -> None:
+    black_and_white = encoded(cell().convert("1"), "BMP")
+    decode(black_and_white)
+    assert "truncated" in refusal(black_and_white[:-1])
+
+
 def test_an_error_that_nobody_foresaw_is_a_reason_and_ends_no_scan(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -168,6 +168,20 @@ def test_tags_that_contradict_each_other_are_refused(tag: int, value: int) -> No
         decode(changed(tag, value), any_size=True)
 
 
+@pytest.mark.filterwarnings("ignore:Tag data larger")
+@pytest.mark.parametrize(("place", "value"), [(4, 0), (4, 2**32 - 1), (2, 12)])
+@pytest.mark.parametrize("tag", [257, 258, 259, 277, 279])
+def test_decisive_tags_without_values_or_with_fractions_are_refused(
+    tag: int, place: int, value: int
+) -> None:
+    data = bytearray(tiff(DEEP[:, :, :3]))
+    for entry in range(10, 10 + 12 * data[8], 12):
+        if struct.unpack_from("<H", data, entry)[0] == tag:
+            struct.pack_into("<L" if place == 4 else "<H", data, entry + place, value)
+    with pytest.raises(UnreadableImageError):
+        decode(bytes(data))
+
+
 def test_a_compressed_strip_must_hold_its_checksum_and_no_more_than_the_header_says() -> None:
     decode(tiff(DEEP[:, :, :3], deflate=True))
     with pytest.raises(UnreadableImageError, match="not whole"):

@@ -90,7 +90,7 @@ def _zip_behind(rng: np.random.Generator, file: Whole) -> bytes:
     """A polyglot: an image that is an archive as well."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("../evil.py", "raise SystemExit")
+        archive.writestr(zipfile.ZipInfo("../evil.py"), "raise SystemExit")
     return file.data + buffer.getvalue()
 
 

@@ -175,10 +175,10 @@ def _filter(rng: np.random.Generator, raw: bytes) -> bytes:
 
 
 def _bomb(rng: np.random.Generator, raw: bytes) -> bytes:
-    return raw + bytes(30_000_000)
+    return raw + bytes(10_000_000)
 
 
-_BOMB = zlib.compress(bytes(30_000_000))
+_BOMB = zlib.compress(bytes(10_000_000))
 _FRAMES = (b"acTL", struct.pack(">II", 2, 0))
 _ONE_FRAME = (b"acTL", struct.pack(">II", 1, 0))
 _FRAME = (b"fcTL", struct.pack(">IIIIIHHBB", 0, 1, 1, 0, 0, 1, 10, 0, 0))

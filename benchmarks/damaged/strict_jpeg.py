@@ -4,10 +4,10 @@ Written after ITU-T T.81 in plain Python. It decodes all Huffman codes and stops
 cosine transform: what is left is arithmetic, in which nothing can be missing. It takes baseline,
 extended and progressive files of 8 bits; no others are in common use.
 
-Three liberties of libjpeg are taken: bytes after the end marker are not looked at, a run of zeros
-may lead past the end of a block, and before a marker there may be as many bits left over as
-libjpeg reads ahead. Equal bytes between the last scan and the end marker pass for the padding that
-some cameras write.
+Four liberties of libjpeg are taken: bytes after the end marker are not looked at, a run of zeros
+may lead past the end of a block, before a marker there may be as many bits left over as libjpeg
+reads ahead, and behind a scan there may be a restart marker with nothing to restart. Equal bytes
+between the last scan and the end marker pass for the padding that some cameras write.
 """
 
 import io
@@ -283,7 +283,7 @@ def _scan(data: bytes, place: int, held: bytes, state: _State) -> int:
             last_bytes = raw[-(stream.left // 8) :]
             if number < len(parts) or not _is_padding(data, end, last_bytes):
                 raise _FaultError("a scan has bytes too many")
-    if len(parts) > number:
+    if any(raw for _, raw in parts[number:]):
         raise _FaultError("a scan has restarts too many")
     return end
 
