@@ -697,6 +697,20 @@ class TestAttacks:
         assert bomb.stat().st_size < 100_000
         assert f"its {member} has 20,000,000 bytes unpacked" in refusal(bomb)
 
+    def test_weights_that_swell_beyond_what_their_network_can_use(
+        self, saved: Path, tmp_path: Path
+    ) -> None:
+        bomb = rewritten(saved / "softmax.keras", tmp_path, {"model.weights.h5": bytes(10**8)})
+        assert bomb.stat().st_size < 200_000
+        assert "100,000,000 bytes unpacked, over the" in refusal(bomb)
+
+    def test_arrays_that_no_layer_can_use(self, saved: Path, tmp_path: Path) -> None:
+        def add(file: h5py.File) -> None:
+            file.create_dataset("x", (5 * 10**7,), "f4", chunks=(10**6,), compression="gzip")
+
+        path = with_h5_changed(saved / "softmax.h5", tmp_path, add)
+        assert "its arrays have 200," in refusal(path)
+
     def test_a_zip_packed_in_another_way(self, saved: Path, tmp_path: Path) -> None:
         with zipfile.ZipFile(tmp_path / "m.keras", "w", zipfile.ZIP_LZMA) as archive:
             archive.writestr("config.json", "{}")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from malscan.errors import ExitCode, MalscanError, UsageError
 from malscan.model import (
@@ -266,6 +268,38 @@ class TestRefusals:
         digest = hashlib.sha256(raw).hexdigest()
         edit(folder, lambda metadata: metadata.update(error_rates_sha256=digest))
         assert "not a malscan model" in refusal(folder)
+
+    @pytest.mark.parametrize("name", [METADATA, WEIGHTS])
+    def test_links_and_pipes_in_place_of_files(self, name: str, folder: Path) -> None:
+        (folder / name).rename(folder / "elsewhere")
+        (folder / name).symlink_to("elsewhere")
+        assert f"{name} is a link, and a model must hold its files itself" in refusal(folder)
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+        assert f"{name} is not a regular file" in refusal(folder)
+
+    def test_a_file_that_is_too_large(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("malscan.model.MAX_ARRAYS_BYTES", 20)
+        assert f"{WEIGHTS} is larger than" in refusal(folder)
+
+    @pytest.mark.parametrize("name", ["x" * 201, "half a \ud83d"])
+    def test_a_name_that_no_report_could_hold(self, name: str, folder: Path) -> None:
+        edit(folder, lambda metadata: metadata.update(name=name))
+        message = refusal(folder)
+        assert "model.json lacks or garbles" in message
+        assert len(message) < 500
+
+    def test_error_rates_that_are_no_fractions(self, folder: Path) -> None:
+        raw = safetensors.numpy.save(
+            {
+                field.name: getattr(tiny_rates(), field.name).astype(np.int64)
+                for field in fields(ErrorRates)
+            }
+        )
+        (folder / ERROR_RATES).write_bytes(raw)
+        digest = hashlib.sha256(raw).hexdigest()
+        edit(folder, lambda metadata: metadata.update(error_rates_sha256=digest))
+        assert "error rates" in refusal(folder)
 
 
 class TestFindModel:

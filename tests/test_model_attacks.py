@@ -29,6 +29,8 @@ import pytest
 import strange_models as strange
 from draw_cells import draw_cell
 
+pytestmark = pytest.mark.slow
+
 LISTENER = r"""
 import json, os, sys
 heard = []

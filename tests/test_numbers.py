@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import golden
@@ -43,7 +44,9 @@ def probabilities(
     return np.array([one.probability for one in found], float)
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 64, 512])
+@pytest.mark.parametrize(
+    "batch_size", [64, *(pytest.param(size, marks=pytest.mark.slow) for size in (1, 7, 512))]
+)
 def test_threads_and_batches_move_no_probability_and_no_call(
     batch_size: int, predictor: Predictor, cells: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,6 +63,7 @@ def test_threads_and_batches_move_no_probability_and_no_call(
             np.testing.assert_array_equal(found, first)
 
 
+@pytest.mark.slow
 def test_the_order_in_which_files_were_made_moves_nothing(
     cli: Cli, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,7 +90,7 @@ def test_a_scan_on_one_core_gives_the_numbers_of_one_on_all(cells: Path, tmp_pat
         report = tmp_path / f"{count}.csv"
         subprocess.run(
             command("scan", cells, "--out", report, "--quiet"),
-            preexec_fn=lambda count=count: os.sched_setaffinity(0, cores[:count]),
+            preexec_fn=partial(os.sched_setaffinity, 0, cores[:count]),
             check=True,
         )
         tables.append(pd.read_csv(report))

@@ -62,7 +62,7 @@ def write(found: Iterator[Specimen], folder: Path) -> Iterator[Specimen]:
 def _turns(rng: np.random.Generator) -> Iterator[tuple[str, Whole, Damage | None]]:
     """Each round takes every kind of damage once, to the next file of a format that it fits."""
     files = whole_files(rng)
-    rng.shuffle(files)  # type: ignore[arg-type]
+    rng.shuffle(files)
     every = cycle(files)
     of_family = {
         family: cycle([file for file in files if file.family == family]) for family in _BY_FAMILY
