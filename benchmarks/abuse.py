@@ -1,13 +1,14 @@
 """Scans thousands of damaged files and holds the report against strict decoders.
 
-    PYTHONPATH=examples python benchmarks/abuse.py [--files 10000] [--seed 0] [--keep DIR]
+    PYTHONPATH=examples python benchmarks/abuse.py [--files 10000] [--seed 0] [--short] [--keep DIR]
 
 The files are drawn cells, encoded in every common way and then damaged (`benchmarks/damaged`). One
 `malscan scan`, in a process of its own, reads them all. For each kind of damage the table says how
 many files were refused and how many got a probability; `missed` are those that got one though a
 strict decoder refuses them, and must be 0. `lost` are PNG and JPEG that a strict decoder takes and
 malscan refused for another reason than its own rules (one frame, size, sampling, last scan). The
-exit code is 1 if anything is missed, a row is missing, or the scan ended by itself.
+exit code is 1 if anything is missed, a row is missing, or the scan ended by itself. `--short` sums
+the table up by format.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from damaged.corpus import Specimen, specimens, write
+from damaged.corpus import UNDAMAGED, Specimen, specimens, write
 from damaged.strict import fault_of
 
 OWN_RULES = (
@@ -53,6 +54,11 @@ class Tally:
         own_rule = error is not None and any(rule in error for rule in OWN_RULES)
         self.lost += error is not None and fault is None and to_the_last_bit and not own_rule
 
+    def add_all(self, other: "Tally") -> None:
+        """Count what another one has counted."""
+        for name, count in vars(other).items():
+            setattr(self, name, getattr(self, name) + count)
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -69,6 +75,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--short", action="store_true", help="a line for each format")
     parser.add_argument("--keep", type=Path, help="folder to leave files and report in")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -77,7 +84,7 @@ def main() -> int:
         found = list(write(specimens(args.files, args.seed), work / "corpus"))
         scan = scanned(work)
         tallies = tallied(found, scan.rows)
-    total = print_table(tallies)
+    total = print_table(by_format(tallies) if args.short else tallies)
     print(
         f"\n{len(found)} files (seed {args.seed}), {len(scan.rows)} rows, exit code "
         f"{scan.exit_code}, {scan.seconds:.0f} s, peak {scan.peak_mib:.0f} MiB"
@@ -116,15 +123,23 @@ def tallied(found: list[Specimen], rows: dict[str, dict[str, str]]) -> dict[str,
     return tallies
 
 
+def by_format(tallies: dict[str, Tally]) -> dict[str, Tally]:
+    """The same counts for damage to each format, and for damage that any file can have."""
+    sums: dict[str, Tally] = defaultdict(Tally)
+    for damage, one in tallies.items():
+        name, colon, _ = damage.partition(": ")
+        sums[name if colon or damage == UNDAMAGED else "any format"].add_all(one)
+    return sums
+
+
 def print_table(tallies: dict[str, Tally]) -> Tally:
     """Print the counts and give their sum."""
     total = Tally()
+    for one in tallies.values():
+        total.add_all(one)
     print(f"{'damage':44} {'files':>6} {'refused':>8} {'scored':>7} {'missed':>7} {'lost':>5}")
     for name, one in [*sorted(tallies.items()), ("TOTAL", total)]:
         print(f"{name:44} {one.files:6} {one.refused:8} {one.scored:7} {one.missed:7} {one.lost:5}")
-        if one is not total:
-            for field, count in vars(one).items():
-                setattr(total, field, getattr(total, field) + count)
     return total
 
 

@@ -302,7 +302,8 @@ def _read_metadata(folder: Path) -> tuple[dict[str, Any], str]:
 
 def _read_part(folder: Path, name: str, most: int) -> bytes:
     try:
-        return read_part(folder / name, most)
+        # Some installers link the files of a package to a store of theirs.
+        return read_part(folder / name, most, links=folder == EMBEDDED)
     except RefusedPartError as error:
         raise MalscanError(_not_a_model(folder, str(error))) from None
 

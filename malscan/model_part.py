@@ -10,19 +10,21 @@ class RefusedPartError(Exception):
     """Why a file is not read; the text names it, without its folder."""
 
 
-def read_part(path: Path, most: int) -> bytes:
+def read_part(path: Path, most: int, *, links: bool = False) -> bytes:
     """The bytes of a file: no link that leads out of its folder, no pipe, no device.
 
     Args:
         path: where it is.
         most: bytes that it may have.
+        links: whether it may be a link all the same.
 
     Raises:
         RefusedPartError: it is none of these, too large, or cannot be read.
     """
+    # Without waiting for a writer, should it be a pipe.
+    flags = os.O_RDONLY | os.O_NONBLOCK | (0 if links else os.O_NOFOLLOW)
     try:
-        # Without waiting for a writer, should it be a pipe.
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123
+        with open(os.open(path, flags), "rb") as file:  # noqa: PTH123
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise RefusedPartError(f"{path.name} is not a regular file")
             content = file.read(most + 1)

@@ -278,6 +278,14 @@ class TestRefusals:
         os.mkfifo(folder / name)
         assert f"{name} is not a regular file" in refusal(folder)
 
+    def test_links_are_taken_in_the_package_alone(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (folder / METADATA).rename(folder / "store")
+        (folder / METADATA).symlink_to("store")
+        monkeypatch.setattr("malscan.model.EMBEDDED", folder)
+        assert load_model(folder).name == "tiny"
+
     def test_a_file_that_is_too_large(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("malscan.model.MAX_ARRAYS_BYTES", 20)
         assert f"{WEIGHTS} is larger than" in refusal(folder)
