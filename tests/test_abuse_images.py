@@ -4,6 +4,7 @@ The files and the strict decoders that judge them are in `benchmarks/damaged`, w
 of malscan. `benchmarks/abuse.py` does the same with 10,000 files and prints a table.
 """
 
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -110,7 +111,7 @@ def test_10_000_files_end_within_bounded_memory_and_time() -> None:
 
     done = subprocess.run(
         [sys.executable, str(script), "--files", "10000", "--seed", "1"],
-        env={"PYTHONPATH": f"{ROOT / 'examples'}:{ROOT}", "PATH": "/usr/bin:/bin"},
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'examples'}:{ROOT}"},
         capture_output=True,
         text=True,
         check=False,

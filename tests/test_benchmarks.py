@@ -1,5 +1,6 @@
 """The benchmark scripts run; what they measure is not judged here."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -50,3 +51,20 @@ def test_training_is_measured_for_each_way(labelled: Path) -> None:
 
     assert "100 images, 1 rounds" in done.stdout
     assert done.stdout.count("median of the rounds' ratios") == 3
+
+
+def test_damaged_files_are_counted_by_kind_and_none_is_missed() -> None:
+    script = ROOT / "benchmarks" / "abuse.py"
+
+    done = subprocess.run(
+        [sys.executable, str(script), "--files", "300", "--seed", "5", "--short"],
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'examples'}:{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    table = {line[:44].strip(): line[44:].split() for line in done.stdout.splitlines()}
+    files, refused, scored, missed, _ = map(int, table["TOTAL"])
+    assert (files, refused + scored, missed) == (300, 300, 0)
+    assert {"PNG", "JPEG", "TIFF", "GIF", "BMP", "WebP", "any format", "undamaged"} <= set(table)
