@@ -10,6 +10,7 @@ import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,6 +21,9 @@ import tensorflow as tf
 from malscan.decode import MAX_BYTES, UnreadableImageError, decode, decode_plain, is_plain
 from malscan.preprocess import Preprocessing, resize
 from malscan.walk import CellImage
+
+Loader = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]
+"""From place, path and known error of an image to one element of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ def batches(
     batch_size: int,
     any_size: bool = False,
     hashed: bool = False,
+    cores: int | None = None,
 ) -> Iterator[Batch]:
     """Read, check, decode and resize images, in order, while the caller works on the last batch.
 
@@ -74,6 +79,7 @@ def batches(
         batch_size: images to a batch.
         any_size: accept images with a side over `malscan.decode.MAX_SIDE` pixels.
         hashed: hash the pixels of each image, too.
+        cores: processor cores to use; None for all that this process may run on.
 
     Yields:
         Batches whose items, taken together, are the images that went in, in the same order.
@@ -82,7 +88,9 @@ def batches(
         Exception: whatever iterating over `images` raises.
     """
     feeder = _Feeder(images, batch_size)
-    for places, pixels, grey, errors, hashes in _dataset(feeder, preprocessing, any_size, hashed):
+    loader = _loader(preprocessing, any_size, hashed)
+    loaded = _dataset(feeder, loader, cores or usable_cores())
+    for places, pixels, grey, errors, hashes in loaded:
         slots = {place: slot for slot, place in enumerate(places.numpy())}
         facts = list(zip(grey.numpy(), errors.numpy(), hashes.numpy(), strict=True))
         items: list[Loaded] = []
@@ -173,16 +181,12 @@ class _Feeder:
         return batch or None
 
 
-def _dataset(
-    feeder: _Feeder, preprocessing: Preprocessing, any_size: bool, hashed: bool
-) -> tf.data.Dataset:
+def _dataset(feeder: _Feeder, loader: Loader, cores: int) -> tf.data.Dataset:
     """Batches of (places, pixels, grey, errors, hashes), in order; what was refused is missing.
 
     Whole batches are loaded side by side, each by one thread. Sharing out single images would
     leave cores idle: they take less time than the system needs to move a thread.
     """
-    loader = _loader(preprocessing, any_size, hashed)
-    cores = usable_cores()
 
     def load(places: tf.Tensor, paths: tf.Tensor, errors: tf.Tensor) -> tf.data.Dataset:
         single = tf.data.Dataset.from_tensor_slices((places, paths, errors))
@@ -202,9 +206,8 @@ def _dataset(
     return as_written(loaded.prefetch(1))
 
 
-def _loader(
-    preprocessing: Preprocessing, any_size: bool, hashed: bool
-) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]:
+@lru_cache(maxsize=4)
+def _loader(preprocessing: Preprocessing, any_size: bool, hashed: bool) -> Loader:
     """The function that turns one path into one element of a batch."""
     size = preprocessing.size
     blank = tf.zeros([size, size, 3], tf.uint8)
@@ -234,7 +237,8 @@ def _loader(
         nothing = blank, tf.constant(False), error, tf.constant(0, tf.uint64)
         return place, *tf.cond(known, lambda: nothing, lambda: read(path))
 
-    return tf.autograph.experimental.do_not_convert(load)
+    spec = [tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.string)]
+    return tf.function(load, input_signature=spec, autograph=False)
 
 
 def _hash(pixels: npt.NDArray[np.uint8]) -> np.uint64:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from malscan.cluster.settings import ClusterSettings
 from malscan.errors import UsageError
 from malscan.kernel import Kernel
 from malscan.report.names import STDOUT, check_names
@@ -115,6 +116,7 @@ class ScanSettings:
         fail_on_failed: stop at the first image that cannot be read.
         allow_empty: finding no image gives an empty report instead of an error.
         nightly: what to do about earlier runs and such that run now.
+        cluster: where to compute; None for here.
 
     Raises:
         UsageError: a path or the model does not exist, a report has an unknown suffix, or a
@@ -133,6 +135,7 @@ class ScanSettings:
     fail_on_failed: bool = False
     allow_empty: bool = False
     nightly: NightlySettings = NightlySettings()
+    cluster: ClusterSettings | None = None
 
     def __post_init__(self) -> None:
         check_names(self.outs)

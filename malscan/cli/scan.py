@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from malscan.cli import model_options
+from malscan.cli import cluster_options, model_options
 from malscan.cli.guard import guarded
+from malscan.cluster.settings import SHARD_SIZE, TIMEOUT, ClusterSettings
 from malscan.errors import UsageError
 from malscan.quiet import native_output_hidden
 from malscan.settings import DEFAULT_BATCH_SIZE, KerasFileSettings, NightlySettings, ScanSettings
@@ -117,6 +118,9 @@ def scan(
             rich_help_panel=_NIGHTLY,
         ),
     ] = 300,
+    cluster: cluster_options.Cluster = None,
+    cluster_timeout: cluster_options.ClusterTimeout = TIMEOUT,
+    shard_size: cluster_options.ShardSize = SHARD_SIZE,
     keep_going: Annotated[
         bool,
         typer.Option("--keep-going", help="Exit 0 all the same, not 3.", rich_help_panel=_FAILURES),
@@ -162,10 +166,17 @@ def scan(
                 fail_on_failed=fail_on_failed,
                 allow_empty=allow_empty,
                 nightly=NightlySettings(update, verify_content, settle, wait, stall_timeout),
+                cluster=_cluster(cluster, shard_size, cluster_timeout),
             )
             with StopRequests() as stop, native_output_hidden(not verbose):
                 exit_code = _run(settings, stop, quiet)
         raise typer.Exit(exit_code)
+
+
+def _cluster(where: str | None, shard_size: int, timeout: float) -> ClusterSettings | None:
+    if where is None:
+        return None
+    return ClusterSettings.parse(where, shard_size=shard_size, timeout=timeout)
 
 
 def _run(settings: ScanSettings, stop: StopRequests, quiet: bool) -> int:
