@@ -148,7 +148,12 @@ class _Scan:
         from malscan.cluster.pool import Patience
         from malscan.cluster.predict import predict_on_cluster
 
-        patience = Patience(watched.check_wanted, watched.busy, self._left_behind)
+        patience = Patience(
+            watched.check_wanted,
+            watched.busy,
+            lambda: f"Stopped {self._left_behind()}",
+            self._listener.on_message,
+        )
         return predict_on_cluster(self.model, self._settings, cluster, patience)
 
     def _take(self, some: list[Outcome], state: State, reports: Iterable[Report]) -> None:

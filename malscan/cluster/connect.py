@@ -4,6 +4,7 @@ import logging
 import os
 import shlex
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -21,7 +22,7 @@ DEATHS = 3
 """Workers that a shard may kill before it is suspected, where we start the scheduler."""
 
 _CONNECT_SECONDS = 5.0
-_CLOSE_SECONDS = 3.0
+_CLOSE_SECONDS = 20.0
 _CORES_TO_A_WORKER = 4
 _BATCH_CLASSES = {
     "slurm": "SLURMCluster",
@@ -48,6 +49,19 @@ class Connection:
         """Ask the batch system again for jobs that are gone, as by the end of their time."""
         if self._jobs:
             self._cluster.scale(jobs=self._jobs)
+
+
+def prepare(settings: ClusterSettings) -> None:
+    """Load what a cluster needs; to be called in the main thread, before `connected`.
+
+    dask-jobqueue takes Ctrl-C for itself when it is loaded; it is given back here.
+    """
+    if settings.is_batch:
+        ours = signal.getsignal(signal.SIGINT)
+        try:
+            import_module("dask_jobqueue")
+        finally:
+            signal.signal(signal.SIGINT, ours)
 
 
 @contextmanager
@@ -187,4 +201,5 @@ def _submit(cluster: Any, jobs: int, settings: ClusterSettings) -> None:
     try:
         cluster.sync(cluster._correct_state)
     except (OSError, RuntimeError, ValueError) as error:
-        raise MalscanError(f"--cluster {settings}: cannot submit a job: {error}") from None
+        reason = " ".join(str(error).split())
+        raise MalscanError(f"--cluster {settings}: cannot submit a job: {reason}") from None

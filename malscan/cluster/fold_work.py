@@ -81,7 +81,7 @@ def train_on_worker(expected: Mapping[str, str], packed_task: bytes) -> str:
     with _one_at_a_time:
         say(f"on {host}")
         command = [sys.executable, "-m", FOLD_PROCESS, str(worker.state.nthreads)]
-        fault = _supervised(command, packed_task, say, is_wanted)
+        fault = supervised(command, packed_task, say, is_wanted)
     if fault:
         raise MalscanError(f"fold {task.fold.number}, on {host}: {fault}")
     return host
@@ -111,7 +111,7 @@ def check_sees(task: FoldTask) -> None:
         )
 
 
-def _supervised(
+def supervised(
     command: list[str], given: bytes, say: Callable[[str], object], is_wanted: Callable[[], bool]
 ) -> str | None:
     """Run a process to its end, or end it where nobody wants it any more.

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
+from malscan.cluster.connect import prepare
 from malscan.cluster.fold_work import TOKEN, FoldTask, train_on_worker
 from malscan.cluster.pool import Killed, Patience, Pool, opened_pool
 from malscan.cluster.same import packed
@@ -19,6 +20,8 @@ from malscan.settings import is_embedded
 from malscan.training.fold import Fold
 from malscan.training.listener import TrainListener
 from malscan.versions import versions
+
+KEPT = "What is finished is kept: the same command goes on from there."
 
 _SIGHT_SECONDS = 30.0
 """How long a network drive may take to show here what was written there."""
@@ -39,6 +42,7 @@ def train_folds(
         MalscanError: a fold that cannot be trained, folders that workers do not see, or no
             scheduler or worker; finished folds are kept.
     """
+    prepare(cluster)
     said: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def check() -> None:
@@ -46,7 +50,7 @@ def train_folds(
         while not said.empty():
             listener.on_message(said.get())
 
-    patience = Patience(check, left_behind=lambda: "after the folds that are finished: go on by")
+    patience = Patience(check, left_behind=lambda: KEPT, say=listener.on_message)
     with opened_pool(cluster, patience) as pool:
         topic = f"malscan-{uuid4().hex}"
         pool.listen(topic, said.put)
@@ -86,7 +90,7 @@ def _accept(fold: Fold, host: str | Killed) -> None:
     if isinstance(host, Killed):
         raise MalscanError(
             f"fold {fold.number}: several workers were killed while they trained it, perhaps for "
-            "want of memory (--cache disk needs less). Finished folds are kept."
+            f"want of memory (--cache disk needs less). {KEPT}"
         )
     model = fold.settings.out / METADATA
     until = time.monotonic() + _SIGHT_SECONDS

@@ -35,12 +35,14 @@ class Patience:
     Attributes:
         check: called many times a second while waiting; ends the wait by raising.
         busy: entered while there is nobody who could compute.
-        left_behind: gives the end of the message where the cluster lets us down.
+        left_behind: gives the last sentence of an error: what there is, and what to do.
+        say: called with one line about what goes on.
     """
 
     check: Callable[[], object] = lambda: None
     busy: Callable[[], AbstractContextManager[None]] = nullcontext
     left_behind: Callable[[], str] = lambda: ""
+    say: Callable[[str], object] = lambda text: None
 
 
 class Pool(Generic[Tag]):
@@ -101,19 +103,19 @@ class Pool(Generic[Tag]):
 
         Args:
             tag: comes back with its result.
-            function: what to call on the worker.
+            function: what to call on the worker; returns no tuple, as Dask returns errors as one.
             *args: its arguments.
             urgent: before all others that wait.
         """
         self._sent += 1
         # One group of tasks: Dask then deals them out one by one to whoever has least to do.
-        future = self._client.submit(
-            function,
-            *args,
-            key=(self._name, self._sent),
-            pure=False,
-            priority=1 if urgent else 0,
-        )
+        key, priority = (self._name, self._sent), 1 if urgent else 0
+        try:
+            future = self._client.submit(function, *args, key=key, pure=False, priority=priority)
+        except Exception:
+            if self._client.status == "running":
+                raise
+            raise self._lost() from None
         self._tags[future.key] = tag
         self._completed.add(future)
 
@@ -132,29 +134,35 @@ class Pool(Generic[Tag]):
             self._patience.check()
             time.sleep(_POLL_SECONDS)
         return [
-            (self._tags.pop(future.key), self._outcome(future, result))
+            (self._tags.pop(future.key), self._outcome(result))
             for future, result in self._completed.next_batch(block=False)
         ]
 
-    def _outcome(self, future: Future, result: Any) -> Any | Killed:
-        if future.status == "finished":
-            return result
-        if future.status != "error":
+    def _outcome(self, result: Any) -> Any | Killed:
+        """What a result stands for; the future itself may have changed again since it came."""
+        if isinstance(result, BaseException):
             raise self._lost()
-        error = future.exception()
+        if not isinstance(result, tuple):
+            return result
+        _, error, _ = result
         if isinstance(error, KilledWorker):
             return Killed.KILLED
         if isinstance(error, MalscanError):
-            raise MalscanError(f"{error} Stopped {self._patience.left_behind()}")
+            raise self._error(str(error))
         kind = f"{type(error).__name__}: {error}"
         if isinstance(error, ImportError | AttributeError):
-            raise MalscanError(
+            raise self._error(
                 f"a worker of {self._settings} cannot run malscan ({kind}). Install malscan "
-                f"{versions()['malscan']} in the environment of the workers."
+                f"{versions()['malscan']} in the environment of the workers"
             )
-        raise MalscanError(
-            f"a worker of {self._settings} failed ({kind}); its log says more. "
-            f"Stopped {self._patience.left_behind()}"
+        raise self._error(f"a worker of {self._settings} failed ({kind}); its log says more")
+
+    def _error(self, what: str) -> MalscanError:
+        return MalscanError(f"{what.rstrip('.')}. {self._patience.left_behind()}".strip())
+
+    def _lost(self) -> MalscanError:
+        return self._error(
+            f"lost the scheduler of {self._settings}. Start it again, or name another"
         )
 
     def _look(self) -> None:
@@ -164,11 +172,12 @@ class Pool(Generic[Tag]):
         self._count()
         if self.workers:
             return
+        self._patience.say(f"waiting for a worker of {self._settings}")
         with self._patience.busy():
             until = time.monotonic() + self._settings.timeout
             while not self.workers:
                 if time.monotonic() > until:
-                    raise MalscanError(self._no_worker())
+                    raise self._no_worker()
                 self._patience.check()
                 time.sleep(_POLL_SECONDS)
                 self._count()
@@ -182,11 +191,11 @@ class Pool(Generic[Tag]):
         self._connection.revive()
         self._looked = time.monotonic()
 
-    def _no_worker(self) -> str:
+    def _no_worker(self) -> MalscanError:
         before = "is left of" if self._sent else "has come to"
-        return (
+        return self._error(
             f"no worker {before} {self._settings} within {self._settings.timeout:g} s "
-            f"(--cluster-timeout). {self._advice()} Stopped {self._patience.left_behind()}"
+            f"(--cluster-timeout). {self._advice()}"
         )
 
     def _advice(self) -> str:
@@ -195,12 +204,6 @@ class Pool(Generic[Tag]):
         if self._settings.is_local:
             return "See whether this machine has enough memory for its workers."
         return "Start workers: dask worker ADDRESS"
-
-    def _lost(self) -> MalscanError:
-        return MalscanError(
-            f"lost the scheduler of {self._settings}. Start it again, or name another. "
-            f"Stopped {self._patience.left_behind()}"
-        )
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from malscan.cluster.connect import prepare
 from malscan.cluster.pool import Killed, Patience, Pool, opened_pool
 from malscan.cluster.same import packed
 from malscan.cluster.settings import ClusterSettings
@@ -34,12 +35,14 @@ def predict_on_cluster(
         cluster: where to compute.
         patience: how to wait.
     """
+    prepare(cluster)
 
     def predict(images: Iterator[CellImage | None]) -> Iterator[list[Prediction]]:
         # Whole batches: the last one of a shard is as dear as a full one.
         size = -(-cluster.shard_size // settings.batch_size) * settings.batch_size
         with opened_pool(cluster, patience) as pool:
-            yield from Shards(_Workers(pool, model, settings), size).predict(images)
+            workers = _Workers(pool, model, settings, patience)
+            yield from Shards(workers, size).predict(images)
 
     return predict
 
@@ -47,8 +50,11 @@ def predict_on_cluster(
 class _Workers:
     """Computes pieces on the workers of a pool."""
 
-    def __init__(self, pool: Pool[Piece], model: Model, settings: ScanSettings) -> None:
+    def __init__(
+        self, pool: Pool[Piece], model: Model, settings: ScanSettings, patience: Patience
+    ) -> None:
         self._pool = pool
+        self._patience = patience
         self._settings = settings
         self._folder = os.fsencode(Path.cwd())
         self._versions = versions()
@@ -75,18 +81,18 @@ class _Workers:
 
     def returned(self, *, wait: bool) -> list[tuple[Piece, list[Prediction] | None]]:
         return [
-            (piece, None if result is Killed.KILLED else _predictions(result, piece.images))
+            (piece, None if result is Killed.KILLED else self._predictions(result, piece.images))
             for piece, result in self._pool.finished(wait=wait)
         ]
 
-
-def _predictions(computed: Computed, images: list[CellImage]) -> list[Prediction]:
-    """The predictions of a shard, if the worker sees what this machine sees."""
-    for place, reason in computed.unseen.items():
-        path = images[place].path
-        if why_not_opened(path) is None:
-            raise MalscanError(
-                f"the worker on {computed.host} cannot open {written(path)} ({reason}), but this "
-                "machine can. Workers need the images under the same path, as on a shared drive."
-            )
-    return computed.predictions(images)
+    def _predictions(self, computed: Computed, images: list[CellImage]) -> list[Prediction]:
+        """The predictions of a shard, if the worker sees what this machine sees."""
+        for place, reason in computed.unseen.items():
+            path = images[place].path
+            if why_not_opened(path) is None:
+                raise MalscanError(
+                    f"the worker on {computed.host} cannot open {written(path)} ({reason}), but "
+                    "this machine can. Workers need the images under the same path, as on a "
+                    f"shared drive. {self._patience.left_behind()}"
+                )
+        return computed.predictions(images)

@@ -37,7 +37,11 @@ class ClusterSettings:
     timeout: float = TIMEOUT
 
     def __post_init__(self) -> None:
-        wanted = ("distributed", "dask_jobqueue") if self.is_batch else ("distributed",)
+        wanted = ["distributed"]
+        if self.is_local or self.is_batch:
+            wanted.append("cryptography")
+        if self.is_batch:
+            wanted.append("dask_jobqueue")
         if any(find_spec(package) is None for package in wanted):
             raise UsageError("--cluster needs Dask: pip install 'malscan[cluster]'")
         if not 1 <= self.shard_size <= _LARGEST_SHARD:

@@ -123,7 +123,7 @@ def _predictor(model: bytes, digest: str) -> "Predictor":
         from malscan.predictor import Predictor
 
         if hashlib.sha256(model).hexdigest() != digest:
-            raise MalscanError(f"the model arrived damaged on {socket.gethostname()}: try again")
+            raise MalscanError(f"the model arrived damaged on {socket.gethostname()}. Try again.")
         use_device("auto")
         _built.clear()
         _built[digest] = Predictor(unpacked(model), cores=get_worker().state.nthreads)
