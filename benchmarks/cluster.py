@@ -3,9 +3,10 @@
     python benchmarks/cluster.py DATA [--images 100000] [--workers 1 2] [--rounds 3]
 
 DATA is a folder with cell images, at any depth; a folder tree is made of hard links to them. The
-cluster is a scheduler and workers of one thread on this machine, each held to one core, as the
-scan on one machine is held to as many cores. A first short scan lets the workers load the model.
-Processor time of the command and of the scheduler is what the system says of their processes.
+cluster is a scheduler and workers of one thread on this machine, each worker held to one core; all
+of it is held to as many cores as the scan without a cluster is. A first short scan lets the
+workers load the model. Processor time of the command and of the scheduler is what the system says
+of their processes.
 """
 
 import argparse
@@ -47,9 +48,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     sources = sorted(args.data.rglob("*.png"))
-    print(
-        "  images cores  here s cluster s  ratio  client us/image  scheduler ms/shard  client MiB"
-    )
+    print("  images cores  here s cluster s  ratio client us/image scheduler ms/shard client MiB")
     for count in args.images:
         # Beside the data, since hard links do not reach across file systems.
         with tempfile.TemporaryDirectory(dir=args.data.resolve().parent) as folder:
@@ -71,7 +70,7 @@ def show(count: int, workers: int, rounds: list[tuple[Run, Run]]) -> None:
     peak = max(run.peak_mib for _, run in rounds)
     print(
         f"{count:8} {workers:5} {here:7.1f} {there:9.1f} {ratio:6.2f} "
-        f"{client:16.1f} {scheduler:19.1f} {peak:11.1f}"
+        f"{client:15.1f} {scheduler:18.1f} {peak:10.1f}"
     )
 
 
@@ -80,14 +79,14 @@ def measure(folder: Path, cores: list[int]) -> tuple[Run, Run]:
     here = scan(folder, "slides", cores)
     with cluster(cores) as (address, scheduler):
         args = ("--cluster", address, "--shard-size", str(SHARD_SIZE))
-        scan(folder, "few", None, *args)
+        scan(folder, "few", cores, *args)
         before = processor_seconds(scheduler)
-        there = scan(folder, "slides", None, *args)
+        there = scan(folder, "slides", cores, *args)
         spent = processor_seconds(scheduler) - before
     return here, Run(there.seconds, there.client_seconds, spent, there.peak_mib)
 
 
-def scan(folder: Path, name: str, cores: list[int] | None, *args: str) -> Run:
+def scan(folder: Path, name: str, cores: list[int], *args: str) -> Run:
     """A scan in a process of its own, held to some cores; it goes on from no other."""
     report = tempfile.mkdtemp(dir=folder) + "/report.csv"
     command = [sys.executable, "-m", "malscan", "scan", str(folder / name), "--quiet", *args]
@@ -110,14 +109,14 @@ def cluster(cores: list[int]) -> Iterator[tuple[str, int]]:
         port = free.getsockname()[1]
     address = f"tcp://127.0.0.1:{port}"
     with ExitStack() as stack:
-        scheduler = started(stack, None, "scheduler", "--port", str(port))
+        scheduler = started(stack, cores, "scheduler", "--port", str(port))
         for core in cores:
             started(stack, [core], "worker", address, "--nthreads", "1")
         yield address, scheduler.pid
 
 
 def started(
-    stack: ExitStack, cores: list[int] | None, program: str, *args: str
+    stack: ExitStack, cores: list[int], program: str, *args: str
 ) -> subprocess.Popen[bytes]:
     """A process of Dask, ended with the stack."""
     command = [sys.executable, "-m", f"distributed.cli.dask_{program}", *args]
@@ -131,9 +130,9 @@ def started(
     return process
 
 
-def held_to(cores: list[int] | None) -> Callable[[], None] | None:
+def held_to(cores: list[int]) -> Callable[[], None]:
     """What holds a new process to some cores."""
-    return None if cores is None else lambda: os.sched_setaffinity(0, cores)
+    return lambda: os.sched_setaffinity(0, cores)
 
 
 def processor_seconds(process: int) -> float:
