@@ -15,6 +15,9 @@ from conftest import Cli
 from malscan.cluster.connect import connected, prepare
 from malscan.cluster.settings import ClusterSettings
 from malscan.errors import MalscanError
+from malscan.scan import scan
+from malscan.scanning.listener import Progress, ScanListener
+from malscan.settings import ScanSettings
 
 SLURM = ClusterSettings.parse("slurm")
 SBATCH = """#!/bin/sh
@@ -85,6 +88,26 @@ def test_a_scan_by_jobs_of_the_batch_system(cli: Cli, batch_system: Path, tmp_pa
     assert "dask_worker tls://127.0.0.1:" in said
     assert "--tls-key" in said
     assert "--nthreads 1" in said
+
+
+@pytest.mark.slow
+def test_a_job_that_is_gone_is_submitted_again(batch_system: Path, tmp_path: Path) -> None:
+    cells = put(tmp_path / "cells", *(f"{number}slow.png" for number in range(20)))
+    cluster = ClusterSettings.parse("slurm:1", shard_size=1)
+    settings = ScanSettings(
+        (str(cells),), (str(tmp_path / "r.csv"),), batch_size=1, cluster=cluster
+    )
+
+    def end_the_job(progress: Progress) -> None:
+        if progress.done >= 3 and len(jobs(batch_system, "submitted")) == 1:
+            with suppress(ProcessLookupError):
+                os.killpg(jobs(batch_system, "submitted")[0], signal.SIGKILL)
+
+    result = scan(settings, ScanListener(on_progress=end_the_job))
+
+    assert result.exit_code == 0
+    assert (tmp_path / "r.csv").read_text().count(",ok,") == 20
+    assert len(jobs(batch_system, "submitted")) == 2
 
 
 def test_ctrl_c_stays_ours(monkeypatch: pytest.MonkeyPatch) -> None:

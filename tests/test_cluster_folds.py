@@ -1,16 +1,21 @@
 """`malscan train --folds K --cluster`: what it leaves behind, and what stops it."""
 
 import json
+import os
+import signal
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Cli
+from conftest import Cli, command
+from distributed import LocalCluster
 
-from malscan.cluster import fold_work
-from malscan.cluster.fold_work import TOKEN, FoldTask, check_sees
+from malscan.cluster.fold_work import FOLD_PROCESS, TOKEN, FoldTask, check_sees
+from malscan.cluster.fold_work import supervised as supervise
 from malscan.dataset import labelled_cells
 from malscan.errors import MalscanError
 from malscan.settings import DataSettings
@@ -56,8 +61,8 @@ def supervised(
     script: str, is_wanted: Callable[[], bool] = lambda: True
 ) -> tuple[str | None, list[str]]:
     said: list[str] = []
-    command = [sys.executable, "-c", f"import json, os, sys, time\n{script}"]
-    return fold_work.supervised(command, b"input", said.append, is_wanted), said
+    process = [sys.executable, "-c", f"import json, os, sys, time\n{script}"]
+    return supervise(process, b"input", said.append, is_wanted), said
 
 
 def test_messages_of_the_process_of_a_fold_are_passed_on() -> None:
@@ -117,3 +122,54 @@ def test_folds_are_trained_side_by_side_and_finished_ones_are_kept(
     tested = [name for fold in record["folds"] for name in fold["test_patients"]]
     assert len(tested) == len(set(tested)) == 12
     assert [path.name for path in tmp_path.iterdir()] == ["cv"]
+
+
+@pytest.mark.slow
+def test_a_killed_command_leaves_no_training_behind_and_goes_on(
+    cli: Cli, labelled: Path, tmp_path: Path
+) -> None:
+    args = ("train", labelled, "--out", tmp_path / "cv", "--folds", 2, "--epochs", 3)
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, memory_limit=0, dashboard_address=None, silence_logs=50
+    ) as cluster:
+        there = ("--cluster", cluster.scheduler_address)
+        with subprocess.Popen(command(*args, *there), stderr=subprocess.PIPE, text=True) as killed:
+            assert killed.stderr is not None
+            for line in killed.stderr:
+                if "fold 1: epoch 1" in line:
+                    break
+            killed.kill()
+        until = time.monotonic() + 30
+        while processes_of(FOLD_PROCESS) and time.monotonic() < until:
+            time.sleep(0.2)
+        assert not processes_of(FOLD_PROCESS)
+
+        result = cli(*args, *there)
+
+    assert result.code == 0
+    assert "fold 1: Going on after epoch" in result.err
+    assert "fold 2: epoch 3" in result.err
+
+
+@pytest.mark.slow
+def test_a_fold_whose_worker_is_killed_goes_on_elsewhere(
+    cli: Cli, labelled: Path, tmp_path: Path
+) -> None:
+    args = ("train", labelled, "--out", tmp_path / "cv", "--folds", 2, "--epochs", 2)
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, memory_limit=0, dashboard_address=None, silence_logs=50
+    ) as cluster:
+        checkpoint = tmp_path / ".cv.malscan" / "fold-1" / "checkpoint.safetensors"
+
+        def kill() -> None:
+            while not checkpoint.exists():
+                time.sleep(0.1)
+            os.kill(cluster.workers[0].pid, signal.SIGKILL)
+
+        killing = threading.Thread(target=kill, daemon=True)
+        killing.start()
+        result = cli(*args, "--cluster", cluster.scheduler_address)
+
+    assert not killing.is_alive()
+    assert result.code == 0
+    assert "fold 1: Going on after epoch" in result.err

@@ -12,11 +12,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import cluster_worker
 import dask.config
+import numpy as np
 import pytest
 from conftest import Cli
 from distributed import LocalCluster
@@ -160,6 +161,34 @@ def test_a_killed_worker_costs_nothing_but_time(
 
     assert result.exit_code == 0
     assert [row[0] for row in rows(tmp_path / "r.csv").values()] == ["ok"] * 24
+
+
+@pytest.mark.slow
+def test_workers_killed_at_random_cost_nothing_but_time(
+    cluster: LocalCluster, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    for number in range(120):
+        put(tmp_path / "many", f"{number:03}slow.png")
+    over = threading.Event()
+
+    def kill_now_and_then() -> None:
+        while not over.wait(rng.uniform(1, 6)):
+            # None, for a moment, while a worker is being replaced.
+            if victim := cluster.workers[int(rng.integers(2))].pid:
+                with suppress(ProcessLookupError):
+                    os.kill(victim, signal.SIGKILL)
+
+    killing = threading.Thread(target=kill_now_and_then)
+    killing.start()
+    try:
+        report = tmp_path / "r.csv"
+        result = scan(settings(tmp_path / "many", report, cluster.scheduler_address, 4))
+    finally:
+        over.set()
+        killing.join()
+
+    assert result.exit_code == 0
+    assert [row[0] for row in rows(report).values()] == ["ok"] * 120
 
 
 def test_an_image_that_kills_its_workers_is_a_failed_row_and_no_other_is(

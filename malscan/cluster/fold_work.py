@@ -19,6 +19,7 @@ from malscan.cluster.same import check_versions, unpacked
 from malscan.cluster.work import why_not_opened
 from malscan.dataset import LabelledCells
 from malscan.errors import MalscanError
+from malscan.model import METADATA
 from malscan.training.fold import Fold
 
 FOLD_PROCESS = "malscan.cluster.fold_process"
@@ -72,13 +73,17 @@ def train_on_worker(expected: Mapping[str, str], packed_task: bytes) -> str:
     key = worker.get_current_task()
 
     def say(text: str) -> None:
-        worker.log_event(task.topic, f"fold {task.fold.number}: {text}")
+        # Names of files may hold bytes that are not UTF-8, which Dask would not send.
+        sent = text.encode("utf-8", "backslashreplace").decode("utf-8")
+        worker.log_event(task.topic, f"fold {task.fold.number}: {sent}")
 
     def is_wanted() -> bool:
         state = worker.state.tasks.get(key)
         return state is not None and state.state in ("executing", "long-running")
 
     with _one_at_a_time:
+        if (task.fold.settings.out / METADATA).is_file():
+            return host  # Done before; only the answer was lost.
         say(f"on {host}")
         command = [sys.executable, "-m", FOLD_PROCESS, str(worker.state.nthreads)]
         fault = supervised(command, packed_task, say, is_wanted)
