@@ -27,8 +27,12 @@ Classifier = Callable[[tf.Tensor], tf.Tensor]
 class Predictor:
     """A model ready to run: built once, then used for any number of images."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *, cores: int | None = None) -> None:
         """Build the network and load the weights.
+
+        Args:
+            model: the model.
+            cores: processor cores to use; None for all that this process may run on.
 
         Raises:
             MalscanError: the model names a resize kernel or a network that is not known, or
@@ -36,6 +40,7 @@ class Predictor:
         """
         _use_one_thread_a_batch()
         self.model = model
+        self._cores = cores or usable_cores()
         if model.kernel not in list(Kernel):
             raise MalscanError(f"model {model.name}: unknown resize kernel {model.kernel!r}")
         self.preprocessing = Preprocessing(model.size, Kernel(model.kernel), model.rescale)
@@ -68,13 +73,13 @@ class Predictor:
             batch_size=batch_size,
             any_size=any_size,
             hashed=hashed,
+            cores=self._cores,
         )
-        workers = usable_cores()
-        with ThreadPoolExecutor(workers) as pool:
+        with ThreadPoolExecutor(self._cores) as pool:
             running: deque[Future[list[Prediction]]] = deque()
             for batch in loaded:
                 running.append(pool.submit(self._predictions, batch))
-                if len(running) > workers:
+                if len(running) > self._cores:
                     yield running.popleft().result()
             while running:
                 yield running.popleft().result()

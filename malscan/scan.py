@@ -12,6 +12,7 @@ from pathlib import Path
 
 from malscan import __version__
 from malscan.atomic import AtomicFile, locked
+from malscan.cluster.settings import ClusterSettings
 from malscan.doubt import Band, band_to_use
 from malscan.errors import ExitCode, MalscanError, StoppedError
 from malscan.model import Model, find_model, open_model
@@ -88,7 +89,8 @@ def scan(settings: ScanSettings, listener: ScanListener = ScanListener()) -> Sca
     others = [path for path in (settings.failed_to, settings.montage) if path is not None]
     with locked([*files, *others], wait=nightly.wait, check=listener.check):
         scan = _Scan(settings, listener, files)
-        known = fingerprint(scan.model, scan.facts)
+        on_cluster = settings.cluster is not None
+        known = fingerprint(scan.model, scan.facts, on_cluster=on_cluster)
         first = files[0] if files else None
         with opened_state(first, known, nightly, listener.on_message) as state:
             return scan.run(state)
@@ -160,9 +162,26 @@ class _Scan:
         timeout = self._settings.nightly.stall_timeout
         watched = Watched[list[Outcome]](timeout, self._listener.check, self._left_behind)
         with watched:
-            predict = _predict(self.model, self._settings, watched)
+            if self._settings.cluster is None:
+                predict = _predict(self.model, self._settings, watched)
+            else:
+                predict = self._predict_on_cluster(self._settings.cluster, watched)
             found = watched.items(outcomes(self._walk, state.decide, predict))
             yield found if self._settings.allow_empty else _at_least_one(found, self._walk)
+
+    def _predict_on_cluster(
+        self, cluster: ClusterSettings, watched: Watched[list[Outcome]]
+    ) -> Predict:
+        from malscan.cluster.pool import Patience
+        from malscan.cluster.predict import predict_on_cluster
+
+        patience = Patience(
+            watched.check_wanted,
+            watched.busy,
+            lambda: f"Stopped {self._left_behind()}",
+            self._listener.on_message,
+        )
+        return predict_on_cluster(self.model, self._settings, cluster, patience)
 
     def _take(self, some: list[Outcome], state: State, reports: Iterable[Report]) -> None:
         """Write down the outcomes of some consecutive images."""

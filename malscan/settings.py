@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from malscan.cluster.settings import ClusterSettings
 from malscan.doubt import Band, check_band
 from malscan.errors import UsageError
 from malscan.kernel import Kernel
@@ -127,6 +128,7 @@ class ScanSettings:
         allow_empty: finding no image gives an empty report instead of an error.
         montage: folder for contact sheets, one a slide; None for none.
         nightly: what to do about earlier runs and such that run now.
+        cluster: where to compute; None for here.
 
     Raises:
         UsageError: a path or the model does not exist, a report has an unknown suffix, a number
@@ -152,6 +154,7 @@ class ScanSettings:
     allow_empty: bool = False
     montage: Path | None = None
     nightly: NightlySettings = NightlySettings()
+    cluster: ClusterSettings | None = None
 
     def __post_init__(self) -> None:
         check_names(self.outs, self.failed_to)

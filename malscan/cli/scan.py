@@ -10,9 +10,10 @@ from pathlib import Path
 
 import typer
 
-from malscan.cli import message_options, model_options, scan_options, walk_options
+from malscan.cli import cluster_options, message_options, model_options, scan_options, walk_options
 from malscan.cli.guard import guarded
 from malscan.cli.logs import SHOWN, check_log_file, logged
+from malscan.cluster.settings import SHARD_SIZE, TIMEOUT, ClusterSettings
 from malscan.errors import UsageError
 from malscan.path_list import read_list
 from malscan.quiet import native_output_hidden
@@ -55,6 +56,9 @@ def scan(
     settle: scan_options.Settle = 0,
     wait: scan_options.Wait = 0,
     stall_timeout: scan_options.StallTimeout = 300,
+    cluster: cluster_options.Cluster = None,
+    cluster_timeout: cluster_options.ClusterTimeout = TIMEOUT,
+    shard_size: cluster_options.ShardSize = SHARD_SIZE,
     min_cells: scan_options.MinCells = MIN_CELLS,
     summary_only: scan_options.SummaryOnly = False,
     failed_to: scan_options.FailedTo = None,
@@ -103,10 +107,17 @@ def scan(
                 allow_empty=allow_empty,
                 nightly=NightlySettings(update, verify_content, settle, wait, stall_timeout),
                 montage=montage,
+                cluster=_cluster(cluster, shard_size, cluster_timeout),
             )
             with StopRequests() as stop, native_output_hidden():
                 exit_code = (_dry_run if dry_run else _run)(settings, stop, quiet)
             raise typer.Exit(exit_code)
+
+
+def _cluster(where: str | None, shard_size: int, timeout: float) -> ClusterSettings | None:
+    if where is None:
+        return None
+    return ClusterSettings.parse(where, shard_size=shard_size, timeout=timeout)
 
 
 def _run(settings: ScanSettings, stop: StopRequests, quiet: bool) -> int:

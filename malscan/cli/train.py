@@ -9,9 +9,11 @@ from typing import Any
 
 from typer import Exit
 
+from malscan.cli import cluster_options
 from malscan.cli import data_options as shared
 from malscan.cli import train_options as options
 from malscan.cli.guard import guarded
+from malscan.cluster.settings import TIMEOUT, ClusterSettings
 from malscan.errors import UsageError
 from malscan.place import default_cells
 from malscan.quiet import native_output_hidden
@@ -69,6 +71,8 @@ def train(
     device: options.Device = "auto",
     cache: options.CacheOption = Cache.AUTO,
     tensorboard: options.Tensorboard = None,
+    cluster: cluster_options.Cluster = None,
+    cluster_timeout: cluster_options.ClusterTimeout = TIMEOUT,
     quiet: shared.Quiet = False,
     verbose: shared.Verbose = False,
 ) -> None:
@@ -129,6 +133,7 @@ def train(
             allow_failed=allow_failed,
             force=force,
             command=shlex.join(["malscan", *sys.argv[1:]]),
+            cluster=ClusterSettings.parse(cluster, timeout=cluster_timeout) if cluster else None,
         )
         with StopRequests() as stop, native_output_hidden(not verbose):
             exit_code = _run(settings, stop, quiet)

@@ -15,12 +15,13 @@ Fingerprint = Mapping[str, str]
 """Words for people to values that must be the same."""
 
 
-def fingerprint(model: Model, facts: ScanFacts) -> Fingerprint:
+def fingerprint(model: Model, facts: ScanFacts, *, on_cluster: bool = False) -> Fingerprint:
     """All that must be the same for results of an earlier run to be taken over.
 
     Args:
         model: the model that is used.
         facts: the settings that reports state.
+        on_cluster: whether any processor of a cluster may have computed any image.
     """
     settings = {
         "threshold": facts.threshold,
@@ -39,8 +40,8 @@ def fingerprint(model: Model, facts: ScanFacts) -> Fingerprint:
         "preprocessing": fed,
         **{name: repr(value) for name, value in settings.items()},
         **wordy,
-        "processor": _processor(),
-        "number of processor cores": str(len(os.sched_getaffinity(0))),
+        "processor": "any" if on_cluster else _processor(),
+        "number of processor cores": "any" if on_cluster else str(len(os.sched_getaffinity(0))),
     }
 
 

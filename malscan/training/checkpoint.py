@@ -27,6 +27,13 @@ class Epoch:
     validation_loss: float
     validation_accuracy: float
 
+    def __str__(self) -> str:
+        return (
+            f"epoch {self.epoch}: loss {self.loss:.4f}, accuracy {self.accuracy:.4f}; "
+            f"validation loss {self.validation_loss:.4f}, "
+            f"accuracy {self.validation_accuracy:.4f}"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:

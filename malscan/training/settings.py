@@ -6,6 +6,7 @@ from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 
+from malscan.cluster.settings import ClusterSettings
 from malscan.errors import UsageError
 from malscan.settings import DataSettings, Precision, check_model_exists, check_range
 from malscan.training.recipe import NetworkName, Recipe, SplitKind
@@ -138,6 +139,7 @@ class TrainSettings:
         allow_failed: go on however many images cannot be read.
         force: replace an existing model.
         command: the command line, kept in the model for whoever wants to repeat it.
+        cluster: where to train the folds side by side; None for here, one after the other.
 
     Raises:
         UsageError: the model to start from does not exist, or settings contradict each other.
@@ -157,6 +159,7 @@ class TrainSettings:
     allow_failed: bool = False
     force: bool = False
     command: str = ""
+    cluster: ClusterSettings | None = None
 
     def __post_init__(self) -> None:
         if self.start_from is not None:
@@ -169,3 +172,5 @@ class TrainSettings:
             raise UsageError("--tensorboard needs TensorBoard: install malscan[tensorboard].")
         if self.split.folds and self.save_h5 is not None:
             raise UsageError("--save-h5 writes one model: it does not go with --folds.")
+        if self.cluster is not None and not self.split.folds:
+            raise UsageError("--cluster trains folds side by side: it needs --folds, as --folds 5.")
