@@ -160,6 +160,40 @@ Augment = Annotated[
         rich_help_panel=_TRAINING,
     ),
 ]
+Mixup = Annotated[
+    float | None,
+    typer.Option(
+        metavar="ALPHA",
+        help="Mix neighbours by shares from Beta(ALPHA, ALPHA); 0: not.",
+        show_default=str(_RECIPE.mixup),
+        rich_help_panel=_TRAINING,
+    ),
+]
+Average = Annotated[
+    float | None,
+    typer.Option(
+        metavar="DECAY",
+        help="Keep a moving average of the weights; 0: not.",
+        show_default=str(_RECIPE.average),
+        rich_help_panel=_TRAINING,
+    ),
+]
+Teacher = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="MODEL",
+        help="Learn what this model says of the cells, too; again for more.",
+        rich_help_panel=_TRAINING,
+    ),
+]
+TeacherShare = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of a target that teachers say.",
+        show_default=str(_RECIPE.teacher_share),
+        rich_help_panel=_TRAINING,
+    ),
+]
 ClassWeightsOption = Annotated[
     ClassWeights | None,
     typer.Option(
