@@ -54,11 +54,13 @@ FOREIGN = (
     "JPEG of quality 30",
     "half the pixels on a side",
 )
+_LAST = ["--average", "0.998", "--keep", "last"]
 RECIPES: dict[str, list[str]] = {
     "plain": [],
     "average": ["--average", "0.998"],
-    "mixup": ["--average", "0.998", "--mixup", "0.2"],
-    "longer": ["--average", "0.998", "--epochs", "48"],
+    "last": _LAST,
+    "mixup": [*_LAST, "--mixup", "0.2"],
+    "longer": [*_LAST, "--epochs", "48"],
 }
 
 
