@@ -43,6 +43,26 @@ class Precision(StrEnum):
     FLOAT16 = "float16"
 
 
+@dataclass(frozen=True, slots=True)
+class Computing:
+    """What to compute on, and in which numbers; changes results within rounding only.
+
+    Attributes:
+        precision: numbers that the network is computed in.
+        device: `auto` (a GPU if there is one), `cpu`, `gpu` or `gpu:N`.
+
+    Raises:
+        UsageError: there cannot be such a device.
+    """
+
+    precision: Precision = Precision.AUTO
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", self.device):
+            raise UsageError(f"--device {self.device!r}: give auto, cpu, gpu or gpu:N.")
+
+
 class ClassOrder(StrEnum):
     """What the outputs of a network mean, in their order."""
 
@@ -128,6 +148,7 @@ class ScanSettings:
         allow_empty: finding no image gives an empty report instead of an error.
         montage: folder for contact sheets, one a slide; None for none.
         nightly: what to do about earlier runs and such that run now.
+        computing: what to compute on; on a cluster, what its workers compute on.
         cluster: where to compute; None for here.
 
     Raises:
@@ -154,6 +175,7 @@ class ScanSettings:
     allow_empty: bool = False
     montage: Path | None = None
     nightly: NightlySettings = NightlySettings()
+    computing: Computing = Computing()
     cluster: ClusterSettings | None = None
 
     def __post_init__(self) -> None:

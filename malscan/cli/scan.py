@@ -10,7 +10,14 @@ from pathlib import Path
 
 import typer
 
-from malscan.cli import cluster_options, message_options, model_options, scan_options, walk_options
+from malscan.cli import (
+    cluster_options,
+    machine_options,
+    message_options,
+    model_options,
+    scan_options,
+    walk_options,
+)
 from malscan.cli.guard import guarded
 from malscan.cli.logs import SHOWN, check_log_file, logged
 from malscan.cluster.settings import SHARD_SIZE, TIMEOUT, ClusterSettings
@@ -21,8 +28,10 @@ from malscan.selection import Selection
 from malscan.settings import (
     DEFAULT_BATCH_SIZE,
     MIN_CELLS,
+    Computing,
     KerasFileSettings,
     NightlySettings,
+    Precision,
     ScanSettings,
 )
 from malscan.stopping import StopRequests
@@ -51,6 +60,8 @@ def scan(
     threshold: model_options.Threshold = None,
     uncertain: scan_options.Uncertain = None,
     batch_size: model_options.BatchSize = DEFAULT_BATCH_SIZE,
+    precision: machine_options.PrecisionOption = Precision.AUTO,
+    device: machine_options.Device = "auto",
     update: scan_options.Update = False,
     verify_content: scan_options.VerifyContent = False,
     settle: scan_options.Settle = 0,
@@ -107,6 +118,7 @@ def scan(
                 allow_empty=allow_empty,
                 nightly=NightlySettings(update, verify_content, settle, wait, stall_timeout),
                 montage=montage,
+                computing=Computing(precision, device),
                 cluster=_cluster(cluster, shard_size, cluster_timeout),
             )
             with StopRequests() as stop, native_output_hidden():

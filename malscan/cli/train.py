@@ -9,7 +9,7 @@ from typing import Any
 
 from typer import Exit
 
-from malscan.cli import cluster_options
+from malscan.cli import cluster_options, machine_options
 from malscan.cli import data_options as shared
 from malscan.cli import train_options as options
 from malscan.cli.guard import guarded
@@ -71,8 +71,8 @@ def train(
     seed: options.Seed = None,
     threshold_for: options.ThresholdFor = None,
     deterministic: options.Deterministic = False,
-    precision: options.PrecisionOption = Precision.AUTO,
-    device: options.Device = "auto",
+    precision: machine_options.PrecisionOption = Precision.AUTO,
+    device: machine_options.Device = "auto",
     cache: options.CacheOption = Cache.AUTO,
     tensorboard: options.Tensorboard = None,
     cluster: cluster_options.Cluster = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from malscan.cli.data_options import file_option
-from malscan.settings import Precision
+from malscan.cli.machine_options import MACHINE
 from malscan.training.recipe import (
     PRESETS,
     Augmentation,
@@ -22,7 +22,6 @@ from malscan.training.settings import Cache
 
 _SPLIT = "Split"
 _TRAINING = "Training (defaults: as the preset has them)"
-_MACHINE = "Machine"
 _RECIPE = PRESETS["default"].recipe
 
 
@@ -243,21 +242,14 @@ ThresholdFor = Annotated[
 Deterministic = Annotated[
     bool,
     typer.Option(
-        "--deterministic", help="The same bits in every run here.", rich_help_panel=_MACHINE
+        "--deterministic", help="The same bits in every run here.", rich_help_panel=MACHINE
     ),
 ]
-PrecisionOption = Annotated[
-    Precision,
-    typer.Option(
-        "--precision", help="Numbers to compute in; float16: GPU.", rich_help_panel=_MACHINE
-    ),
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, gpu or gpu:N.", rich_help_panel=_MACHINE)]
 CacheOption = Annotated[
     Cache,
-    typer.Option("--cache", help="Where decoded cells wait.", rich_help_panel=_MACHINE),
+    typer.Option("--cache", help="Where decoded cells wait.", rich_help_panel=MACHINE),
 ]
 Tensorboard = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Write events for TensorBoard.", rich_help_panel=_MACHINE),
+    typer.Option(metavar="DIR", help="Write events for TensorBoard.", rich_help_panel=MACHINE),
 ]

@@ -17,6 +17,7 @@ from distributed import Client, Nanny, Scheduler, Security, SpecCluster
 
 from malscan.cluster.settings import ClusterSettings
 from malscan.errors import MalscanError
+from malscan.hardware import visible_gpus
 
 DEATHS = 3
 """Workers that a shard may kill before it is suspected, where we start the scheduler."""
@@ -133,7 +134,7 @@ def _client(settings: ClusterSettings, cluster: Any, check: Callable[[], object]
 
 def _local_cluster(settings: ClusterSettings) -> SpecCluster:
     """Worker processes on this machine, who share out its cores and GPUs."""
-    cores, gpus = len(os.sched_getaffinity(0)), _gpus()
+    cores, gpus = len(os.sched_getaffinity(0)), visible_gpus()
     count = settings.workers or len(gpus) or max(1, cores // _CORES_TO_A_WORKER)
     # Anyone on this machine could run code in our name through an open port.
     common = {"host": "127.0.0.1", "protocol": "tls://", "security": Security.temporary()}
@@ -155,15 +156,6 @@ def _local_cluster(settings: ClusterSettings) -> SpecCluster:
 
 def _environment(gpu: str | None) -> dict[str, str]:
     return {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
-
-
-def _gpus() -> list[str]:
-    """The GPUs that this process may use, by the names of `CUDA_VISIBLE_DEVICES`."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [name for name in visible.split(",") if name not in ("", "-1")]
-    found = Path("/proc/driver/nvidia/gpus")
-    return [str(number) for number in range(len(list(found.glob("*"))))]
 
 
 def _batch_cluster(settings: ClusterSettings) -> Any:

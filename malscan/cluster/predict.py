@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from malscan.cluster.connect import prepare
@@ -11,6 +12,7 @@ from malscan.cluster.settings import ClusterSettings
 from malscan.cluster.shards import Piece, Shards
 from malscan.cluster.work import Computed, Shard, compute, packed_model, why_not_opened
 from malscan.errors import MalscanError
+from malscan.hardware import precision_to_use
 from malscan.model import Model
 from malscan.prediction import Prediction
 from malscan.report.row import written
@@ -58,6 +60,8 @@ class _Workers:
         self._settings = settings
         self._folder = os.fsencode(Path.cwd())
         self._versions = versions()
+        precision = precision_to_use(settings.computing, model.network, on_cluster=True)
+        self._computing = replace(settings.computing, precision=precision)
         content, self._digest = packed_model(model)
         self._model = pool.share(content)
 
@@ -71,7 +75,8 @@ class _Workers:
 
     def send(self, piece: Piece, *, urgent: bool) -> None:
         images = [(self._absolute(image.path), image.error) for image in piece.images]
-        shard = packed(Shard(images, self._settings.batch_size, self._settings.any_size))
+        batch_size, any_size = self._settings.batch_size, self._settings.any_size
+        shard = packed(Shard(images, batch_size, any_size, self._computing))
         args = (self._versions, self._model, self._digest, shard)
         self._pool.submit(piece, compute, *args, urgent=urgent)
 

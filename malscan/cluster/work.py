@@ -12,6 +12,7 @@ from malscan.cluster.same import check_versions, packed, unpacked
 from malscan.errors import MalscanError
 from malscan.model import Model
 from malscan.prediction import Prediction
+from malscan.settings import Computing
 from malscan.walk import CellImage
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 _VALUES = tuple(field.name for field in fields(Prediction) if field.name != "image")
 
 _one_at_a_time = threading.Lock()
-_built: dict[str, "Predictor"] = {}
-"""The model that was used last, by the digest of what it came as."""
+_built: dict[tuple[str, Computing], "Predictor"] = {}
+"""The model that was used last, by the digest of what it came as and what it computes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,13 @@ class Shard:
         images: absolute path, and the reason if the image is known to be unreadable.
         batch_size: images to a forward pass.
         any_size: accept images with a side over `malscan.decode.MAX_SIDE` pixels.
+        computing: what to compute on; its precision is not `auto`.
     """
 
     images: list[tuple[bytes, str | None]]
     batch_size: int
     any_size: bool
+    computing: Computing
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,8 @@ def compute(expected: Mapping[str, str], model: bytes, digest: str, shard: bytes
         shard: a packed `Shard`.
 
     Raises:
-        MalscanError: other versions here, a model that arrived damaged or does not fit.
+        MalscanError: other versions here, a model that arrived damaged or does not fit, or
+            nothing here to compute on as asked for.
     """
     check_versions(expected)
     job: Shard = unpacked(shard)
@@ -86,7 +90,7 @@ def compute(expected: Mapping[str, str], model: bytes, digest: str, shard: bytes
     with _one_at_a_time:
         predictions = [
             prediction
-            for some in _predictor(model, digest).predict(
+            for some in _predictor(model, digest, job.computing).predict(
                 images, batch_size=job.batch_size, any_size=job.any_size
             )
             for prediction in some
@@ -114,17 +118,25 @@ def why_not_opened(path: str) -> str | None:
     return None
 
 
-def _predictor(model: bytes, digest: str) -> "Predictor":
+def _predictor(model: bytes, digest: str, computing: Computing) -> "Predictor":
     """The model, ready to run; built once a process."""
-    if digest not in _built:
+    if (digest, computing) not in _built:
         from distributed import get_worker
 
         from malscan.devices import use_device
         from malscan.predictor import Predictor
 
+        host = socket.gethostname()
         if hashlib.sha256(model).hexdigest() != digest:
-            raise MalscanError(f"the model arrived damaged on {socket.gethostname()}. Try again.")
-        use_device("auto")
+            raise MalscanError(f"the model arrived damaged on {host}. Try again.")
         _built.clear()
-        _built[digest] = Predictor(unpacked(model), cores=get_worker().state.nthreads)
-    return _built[digest]
+        try:
+            use_device(computing.device)
+            _built[digest, computing] = Predictor(
+                unpacked(model),
+                precision=computing.precision,
+                cores=get_worker().state.nthreads,
+            )
+        except MalscanError as error:
+            raise MalscanError(f"the worker on {host}: {error}") from None
+    return _built[digest, computing]

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 
 from malscan.dataset import LabelledCells
-from malscan.devices import dtype_policy, training_policy
+from malscan.devices import computing_in, training_precision
 from malscan.error_rates import error_rates
 from malscan.errors import ExitCode, MalscanError
 from malscan.kernel import Kernel
@@ -16,6 +16,7 @@ from malscan.model import Model, find_model, load_model, load_seen_images
 from malscan.networks import NETWORKS, Network, fold, layer_table
 from malscan.predictor import rebuild
 from malscan.preprocess import Preprocessing
+from malscan.settings import Precision
 from malscan.split import Split
 from malscan.training.calibrate import choose_threshold, fit_temperature, predict_cells
 from malscan.training.checkpoint import Checkpoint, Epoch
@@ -88,8 +89,8 @@ def train_split(
     network = _network(settings, source)
     preprocessing = _preprocessing(network, source)
     keras.utils.set_random_seed(settings.recipe.seed)
-    policy = training_policy(settings.machine.precision, wide=network.wide)
-    with dtype_policy(policy):
+    precision = training_precision(settings.machine.precision, wide=network.wide)
+    with computing_in(precision) as policy:
         built = network.build() if source is None else rebuild(source)
     if settings.split.folds == 0:
         listener.on_layers(layer_table(built))
@@ -102,7 +103,7 @@ def train_split(
     checkpoint = Checkpoint(state / "checkpoint.safetensors", prints)
     history = _fit(settings, built, parts, preprocessing, checkpoint, teachers, listener)
     listener.on_message(f"Measuring on the {parts.measured()[0]} part")
-    with dtype_policy("float32"):
+    with computing_in(Precision.FLOAT32):
         trained = fold(built, network)
     findings = _measure(settings, trained, parts, preprocessing, history)
     seen = parts.seen()

@@ -10,6 +10,7 @@ class NetworkName(StrEnum):
     """Networks by name; `malscan.networks.NETWORKS` has one for each."""
 
     COMPACT = "compact"
+    SWIFT = "swift"
     BASELINE = "baseline"
 
 

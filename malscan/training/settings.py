@@ -8,7 +8,7 @@ from pathlib import Path
 
 from malscan.cluster.settings import ClusterSettings
 from malscan.errors import UsageError
-from malscan.settings import DataSettings, Precision, check_model_exists, check_range
+from malscan.settings import Computing, DataSettings, check_model_exists, check_range
 from malscan.training.recipe import NetworkName, Recipe, SplitKind
 from malscan.walk import check_paths
 
@@ -96,27 +96,16 @@ class ThresholdGoal:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """What to compute on and with; changes results within rounding only.
+class Machine(Computing):
+    """What to train on and with; changes results within rounding only.
 
     Attributes:
-        precision: numbers that the network is computed in.
-        device: `auto`, `cpu`, `gpu` or `gpu:N`.
         deterministic: the same bits in every run on this machine, at some cost in speed.
         cache: where decoded cells wait.
-
-    Raises:
-        UsageError: there cannot be such a device.
     """
 
-    precision: Precision = Precision.AUTO
-    device: str = "auto"
     deterministic: bool = False
     cache: Cache = Cache.AUTO
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", self.device):
-            raise UsageError(f"--device {self.device!r}: give auto, cpu, gpu or gpu:N.")
 
 
 @dataclass(frozen=True, slots=True)
