@@ -91,17 +91,7 @@ def fit(
     )
     raw = _RawWeights()
     while len(history) < recipe.epochs and not _out_of_patience(history, recipe.patience):
-        number = len(history) + 1
-        fed = feed.epoch(number)
-        with feed.faults_told():
-            trained = network.fit(fed, shuffle=False, verbose=0, callbacks=[told, raw]).history
-        with held_out.faults_told():
-            loss, accuracy = network.evaluate(held_out.epoch(number), verbose=0)
-        epoch = Epoch(number, trained["loss"][0], trained["accuracy"][0], loss, accuracy)
-        if not np.isfinite([epoch.loss, epoch.validation_loss]).all():
-            raise MalscanError(
-                f"the loss is not a number in epoch {number}: try a lower --learning-rate"
-            )
+        epoch = _run_epoch(network, len(history) + 1, feed, held_out, [told, raw])
         history.append(epoch)
         if best_epoch(history, recipe.keep) is epoch:
             kept = network.get_weights()
@@ -112,6 +102,27 @@ def fit(
         listener.on_epoch(epoch)
     network.set_weights(kept)
     return history
+
+
+def _run_epoch(
+    network: keras.Model,
+    number: int,
+    feed: "_Feed",
+    held_out: "_Feed",
+    callbacks: list[keras.callbacks.Callback],
+) -> Epoch:
+    """Learn from all training cells once, and look at the others."""
+    fed = feed.epoch(number)
+    with feed.faults_told():
+        trained = network.fit(fed, shuffle=False, verbose=0, callbacks=callbacks).history
+    with held_out.faults_told():
+        loss, accuracy = network.evaluate(held_out.epoch(number), verbose=0)
+    epoch = Epoch(number, trained["loss"][0], trained["accuracy"][0], loss, accuracy)
+    if not np.isfinite([epoch.loss, epoch.validation_loss]).all():
+        raise MalscanError(
+            f"the loss is not a number in epoch {number}: try a lower --learning-rate"
+        )
+    return epoch
 
 
 def best_epoch(history: list[Epoch], keep: Keep) -> Epoch:
