@@ -8,7 +8,7 @@ train --folds 5 --test-patients benchmarks/test-patients.txt`. Each recipe is tr
 by `malscan train` with the options below, and measured on the patients of the fold: on their
 cells as published, and on 1,500 of them changed as other laboratories might show them (no mask,
 other stain and light, blur, noise, JPEG, other magnification). Models that lie in DIR already are
-not trained again. The table goes to standard output.
+not trained again; a recipe with teachers needs theirs there. The table goes to standard output.
 """
 
 import argparse
@@ -62,6 +62,13 @@ RECIPES: dict[str, list[str]] = {
     "last": _LAST,
     "mixup": [*_LAST, "--mixup", "0.2"],
     "longer": [*_LAST, "--epochs", "48"],
+    "taught": [
+        *_LAST,
+        "--teacher",
+        "{out}/plain/fold-{fold}",
+        "--teacher",
+        "{out}/last/fold-{fold}",
+    ],
     "swift": [*_LAST, "--network", "swift"],
     "swift-longer": [*_LAST, "--network", "swift", "--epochs", "48"],
 }
@@ -92,7 +99,8 @@ def main() -> None:
         split = splits[fold - 1]
         for recipe in args.recipes:
             out = args.out / recipe / f"fold-{fold}"
-            seconds = trained(out, args.data, recipe, split, labelled)
+            options = [option.format(out=args.out, fold=fold) for option in RECIPES[recipe]]
+            seconds = trained(out, options, split, labelled)
             print_result(recipe, fold, measured(out, split, seconds))
 
 
@@ -103,10 +111,8 @@ def without_test_patients(labelled: LabelledCells) -> LabelledCells:
     return LabelledCells(cells, labelled.root, labelled.notes)
 
 
-def trained(
-    out: Path, data: Path, recipe: str, split: Split, labelled: LabelledCells
-) -> float | None:
-    """Train a model unless it is there; CPU seconds."""
+def trained(out: Path, options: list[str], split: Split, labelled: LabelledCells) -> float | None:
+    """Train a model unless it is there; CPU seconds. Teachers are timed apart."""
     if (out / "model.json").exists():
         return None
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +121,7 @@ def trained(
     file = out.with_name(f"{out.name}-split.csv")
     write_split(file, split, labelled)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = ["train", cells, "--split-file", file, "--out", out, "--quiet", *RECIPES[recipe]]
+    command = ["train", cells, "--split-file", file, "--out", out, "--quiet", *options]
     subprocess.run([sys.executable, "-m", "malscan", *map(str, command)], check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
