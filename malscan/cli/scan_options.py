@@ -105,7 +105,7 @@ Settle = Annotated[
     float,
     typer.Option(
         metavar="SECONDS",
-        help="Leave out what just changed.",
+        help="Leave out images changed so recently.",
         rich_help_panel=_NIGHTLY,
     ),
 ]
@@ -113,7 +113,7 @@ Wait = Annotated[
     float,
     typer.Option(
         metavar="SECONDS",
-        help="Wait for another run.",
+        help="Wait so long for another run.",
         rich_help_panel=_NIGHTLY,
     ),
 ]
