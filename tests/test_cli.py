@@ -65,7 +65,7 @@ def test_version_names_program_tensorflow_and_embedded_model(cli: Cli) -> None:
 
 def test_names_known_to_the_command_line_are_those_of_the_package() -> None:
     assert [name.value for name in NetworkName] == list(NETWORKS)
-    assert tuple(SUFFIXES) == tuple(dict.fromkeys([*FORMATS, ".html"]))
+    assert tuple(FORMATS) == SUFFIXES
 
 
 def test_the_tool_says_research_use_only_once(cli: Cli) -> None:

@@ -116,7 +116,7 @@ Network = Annotated[
     NetworkName | None,
     typer.Option(
         metavar="NAME",
-        help="Untrained network: compact or baseline.",
+        help=f"Untrained network: {' or '.join(NetworkName)}.",
         show_default="compact",
         rich_help_panel=_TRAINING,
     ),
