@@ -3,9 +3,9 @@
 #
 #     examples/adapt.sh own_cells own-model
 #
-# own_cells holds the folders Parasitized and Uninfected, with a few hundred cells of ten patients or
-# more. If the names of the images do not begin with the patient (C12_...), say in MORE which patient
-# an image is of: MORE='--patient-folders' or MORE='--patient-pattern ([^/_]+)_'.
+# own_cells holds the folders Parasitized and Uninfected, with a few hundred cells of ten patients
+# or more. If the names of the images are not like those of the NIH/NLM set, say in MORE which
+# patient an image is of: MORE='--patient-folders' or MORE='--patient-pattern ([^/_]+)_'.
 #
 # A fifth of the patients is kept out of training; by them the adapted model is compared with the
 # embedded one. The exit code is 4 where its sensitivity or specificity is below 0.9: then use the
