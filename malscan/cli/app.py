@@ -8,23 +8,29 @@ from malscan import __version__
 from malscan.cli.evaluate import evaluate
 from malscan.cli.fetch import fetch
 from malscan.cli.guard import guarded
+from malscan.cli.help import Command, Group
 from malscan.cli.scan import scan
 from malscan.cli.train import train
 
 app = typer.Typer(
     name="malscan",
+    cls=Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help=(
         "Tell parasitized from uninfected red blood cells in microscope crops of thin blood "
-        "smears. For research use only, not for diagnosis."
+        "smears. For research use only, not for diagnosis.\n\n"
+        "Examples:\n"
+        "  malscan scan ./slides --out report.csv --out report.html\n"
+        "  malscan fetch ./malaria\n"
+        "  malscan train ./malaria/cell_images --out ./my-model\n"
+        "  malscan evaluate ./own_cells --model ./my-model\n\n"
+        "Each command tells more: malscan scan --help"
     ),
 )
-app.command()(fetch)
-app.command()(train)
-app.command()(evaluate)
-app.command()(scan)
+for command in (fetch, train, evaluate, scan):
+    app.command(cls=Command)(command)
 
 
 def _print_version(asked: bool) -> None:
@@ -54,4 +60,5 @@ def options(
 
 def main() -> None:
     """Entry point of the console script."""
-    app()
+    # Also where it runs as `python -m malscan`, so that help and completion name one program.
+    app(prog_name="malscan")

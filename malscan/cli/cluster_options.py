@@ -4,13 +4,14 @@ from typing import Annotated
 
 import typer
 
-_CLUSTER = "Beyond one machine (pip install 'malscan[cluster]')"
+_CLUSTER = "Beyond one machine (extra: cluster)"
 
 Cluster = Annotated[
     str | None,
     typer.Option(
         metavar="WHERE",
         help="Dask scheduler tcp://HOST:PORT; or local, slurm, pbs, sge, lsf, with :N workers.",
+        hidden=True,
         rich_help_panel=_CLUSTER,
     ),
 ]
@@ -19,10 +20,16 @@ ClusterTimeout = Annotated[
     typer.Option(
         metavar="SECONDS",
         help="Give up if no scheduler, or no worker, is there for so long.",
+        hidden=True,
         rich_help_panel=_CLUSTER,
     ),
 ]
 ShardSize = Annotated[
     int,
-    typer.Option(metavar="N", help="Images to send to a worker at once.", rich_help_panel=_CLUSTER),
+    typer.Option(
+        metavar="N",
+        help="Images to send to a worker at once.",
+        hidden=True,
+        rich_help_panel=_CLUSTER,
+    ),
 ]

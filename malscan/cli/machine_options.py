@@ -12,8 +12,15 @@ PrecisionOption = Annotated[
     Precision,
     typer.Option(
         "--precision",
-        help="Numbers to compute in; bfloat16: processors and GPUs that have it; float16: GPU.",
+        metavar="KIND",
+        help="Numbers to compute in: auto, float32, bfloat16, float16 (GPU).",
+        hidden=True,
         rich_help_panel=MACHINE,
     ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, gpu or gpu:N.", rich_help_panel=MACHINE)]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="DEVICE", help="auto, cpu, gpu or gpu:N.", hidden=True, rich_help_panel=MACHINE
+    ),
+]

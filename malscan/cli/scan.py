@@ -19,6 +19,7 @@ from malscan.cli import (
     walk_options,
 )
 from malscan.cli.guard import guarded
+from malscan.cli.help import HelpAll
 from malscan.cli.logs import SHOWN, check_log_file, logged
 from malscan.cluster.settings import SHARD_SIZE, TIMEOUT, ClusterSettings
 from malscan.errors import UsageError
@@ -78,13 +79,17 @@ def scan(
     quiet: message_options.Quiet = False,
     verbose: message_options.Verbose = False,
     log_file: message_options.LogFile = None,
+    help_all: HelpAll = False,
 ) -> None:
     """Classify cell images and write a report.
 
-    Example: malscan scan ./slides --out report.csv --out report.json
+    Examples:
+      malscan scan ./slides --out report.csv --out report.html
+      malscan scan ./slides --out report.csv --update --wait 3600
+      malscan scan ./slides --out report.csv --model ./my-model
 
-    Exit codes: 0 done; 1 failed; 2 usage; 3 done, but some images could not be read; 75 another
-    run writes this report; 130 interrupted; 143 terminated.
+    Exit codes: 0 done, 1 failed, 2 usage, 3 done but some images could not
+    be read, 75 another run at work, 130 interrupted, 143 terminated.
     """
     with guarded(verbose=verbose):
         if quiet and verbose:

@@ -13,6 +13,7 @@ from malscan.cli import cluster_options, machine_options
 from malscan.cli import data_options as shared
 from malscan.cli import train_options as options
 from malscan.cli.guard import guarded
+from malscan.cli.help import HelpAll
 from malscan.cluster.settings import TIMEOUT, ClusterSettings
 from malscan.errors import UsageError
 from malscan.place import default_cells
@@ -79,18 +80,19 @@ def train(
     cluster_timeout: cluster_options.ClusterTimeout = TIMEOUT,
     quiet: shared.Quiet = False,
     verbose: shared.Verbose = False,
+    help_all: HelpAll = False,
 ) -> None:
-    """Train a model on labelled cells; the patients of train and test are never the same.
+    """Train a model on labelled cells; no patient is in both train and test.
 
     Examples:
-    malscan train ./cell_images --out ./my-model
-    malscan train ./own_cells --from embedded --out ./own-model
-    malscan train ./cell_images --preset notebook --save-h5 malaria.h5 --out ./notebook
+      malscan train ./cell_images --out ./my-model
+      malscan train ./own_cells --from embedded --out ./own-model
+      malscan train ./cell_images --preset notebook --out ./notebook
 
     A training that was killed goes on when the same command is given again.
 
-    Exit codes: 0 done; 1 failed; 2 usage; 3 done, but some images could not be read; 75 another
-    training writes this model; 130 interrupted; 143 terminated.
+    Exit codes: 0 done, 1 failed, 2 usage, 3 done but some images could not
+    be read, 75 another run at work, 130 interrupted, 143 terminated.
     """
     with guarded(verbose=verbose):
         chosen = _preset(preset, start_from)
