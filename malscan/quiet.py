@@ -24,6 +24,8 @@ def native_output_hidden(hidden: bool = True) -> Iterator[None]:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    # Of a file that it refuses, Pillow tells the log as well as the caller.
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
     sys.stderr.flush()
     kept = os.dup(2)
     python_stderr = sys.stderr

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import typer
 
 from malscan.errors import ExitCode, MalscanError
+from malscan.report.shown import shown
 from malscan.scanning.watched import is_thread_abandoned
 
 
@@ -27,7 +28,7 @@ def guarded(*, verbose: bool) -> Iterator[None]:
         message, exit_code = outcome_of(error)
         if verbose and not isinstance(error, (MalscanError, KeyboardInterrupt)):
             traceback.print_exc()
-        typer.echo(f"malscan: {message}", err=True)
+        typer.echo(f"malscan: {shown(message)}", err=True)
         _leave_hanging_threads(exit_code)
         raise typer.Exit(exit_code) from None
 
