@@ -14,6 +14,8 @@ from filelock import FileLock
 
 from malscan.cli import main
 
+pytest_plugins = ["fault_table"]
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 ROOT = Path(__file__).parent.parent

@@ -1,15 +1,19 @@
 """The Typer app."""
 
+import sys
 from typing import Annotated
 
 import typer
 
 from malscan import __version__
+from malscan.cli.console import keep_help_readable
 from malscan.cli.evaluate import evaluate
 from malscan.cli.fetch import fetch
 from malscan.cli.guard import guarded
 from malscan.cli.scan import scan
 from malscan.cli.train import train
+from malscan.errors import ExitCode
+from malscan.streams import fill_missing_descriptors, messages_to
 
 app = typer.Typer(
     name="malscan",
@@ -34,9 +38,10 @@ def _print_version(asked: bool) -> None:
         from malscan.model import embedded_model_name
 
         with guarded(verbose=False):
-            typer.echo(f"malscan {__version__}")
-            typer.echo(f"tensorflow {installed_version('tensorflow')}")
-            typer.echo(f"embedded model {embedded_model_name()}")
+            model = embedded_model_name()
+        typer.echo(f"malscan {__version__}")
+        typer.echo(f"tensorflow {installed_version('tensorflow')}")
+        typer.echo(f"embedded model {model}")
         raise typer.Exit
 
 
@@ -54,4 +59,14 @@ def options(
 
 def main() -> None:
     """Entry point of the console script."""
-    app()
+    fill_missing_descriptors()
+    if sys.stderr is sys.__stderr__:  # else who calls this has a stream of their own
+        sys.stderr = messages_to(2)
+    keep_help_readable()
+    try:
+        app()
+    except OSError as error:
+        # Commands deal with their own: this is of help that stdout does not take.
+        sys.stdout = None
+        typer.echo(f"malscan: cannot write to stdout: {error.strerror}", err=True)
+        raise SystemExit(ExitCode.FAILED) from None

@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -132,9 +131,7 @@ def _run(settings: EvaluateSettings, stop: StopRequests, quiet: bool) -> int:
         result = run(settings, display.listener())
     finally:
         display.close()
-    # The figures are there; that nobody reads the messages is no failure.
-    with suppress(BrokenPipeError):
-        if not quiet:
-            print_evaluation(result, settings)
-        print_missed_gates(result)
+    if not quiet:
+        print_evaluation(result, settings)
+    print_missed_gates(result)
     return result.exit_code

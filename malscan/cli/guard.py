@@ -35,7 +35,6 @@ def guarded(*, verbose: bool) -> Iterator[None]:
 def _leave_hanging_threads(exit_code: int) -> None:
     """End at once where a thread waits for a dead drive: an orderly end would wait for it."""
     if is_thread_abandoned():
-        sys.stdout.flush()
         sys.stderr.flush()
         os._exit(exit_code)
 

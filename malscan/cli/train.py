@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -170,12 +169,10 @@ def _run(settings: TrainSettings, stop: StopRequests, quiet: bool) -> int:
             result = run(settings, display.listener())
     finally:
         display.close()
-    # The model is there; that nobody reads the messages is no failure.
-    with suppress(BrokenPipeError):
-        if settings.split.folds:
-            if not quiet:
-                print_folds(folds)
-            return folds.exit_code
+    if settings.split.folds:
         if not quiet:
-            print_training(result)
+            print_folds(folds)
+        return folds.exit_code
+    if not quiet:
+        print_training(result)
     return result.exit_code
