@@ -10,15 +10,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import sklearn.metrics as sk
-from conftest import Cli, Outcome, command
+from conftest import Cli, Outcome, command, files_no_larger_than
 from draw_cells import draw_labelled
 from PIL import Image
 from test_evaluate import SOUND, Oracle, renamed
@@ -76,17 +75,6 @@ def run(*args: object) -> Outcome:
             os.close(kept)
         file.seek(0)
         return Outcome(int(stopped.value.code or 0), "", file.read())
-
-
-@contextmanager
-def files_no_larger_than(size: int) -> Iterator[None]:
-    """As on a full disk, each write beyond this many bytes fails."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def truncate(path: Path) -> None:

@@ -12,7 +12,6 @@ from malscan.cli.last_words import leave_in_order
 from malscan.errors import ExitCode, MalscanError
 from malscan.scanning.watched import is_thread_abandoned
 
-
 _NO_MEMORY = (
     "not enough memory, or a limit on it (ulimit -v, or that of the job). Free some, or raise the "
     "limit; a smaller --batch-size needs less. What scan, train and fetch had done is kept: the "
