@@ -203,14 +203,14 @@ Terminal = Callable[..., str]
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """Runs `malscan ARGS...` in this process with a terminal as stderr; gives what it shows."""
 
-    def run(*args: str, **environment: str) -> str:
+    def run(*args: str, columns: int = 100, **environment: str) -> str:
         for name in ("NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS"):
             monkeypatch.delenv(name, raising=False)
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(sys, "argv", ["malscan", *args])
         ours, theirs = os.openpty()
-        termios.tcsetwinsize(theirs, (40, 100))
+        termios.tcsetwinsize(theirs, (40, columns))
         shown: list[bytes] = []
         reader = threading.Thread(target=_read_all, args=(ours, shown))
         kept = os.dup(2)
@@ -267,6 +267,16 @@ def test_verbose_lines_stand_above_the_bar(terminal: Terminal, lab: Path) -> Non
     shown = terminal("scan", "slides", "--out", "r.csv", "--verbose", TERM="xterm")
 
     assert re.search(r"(^|[\r\n])slide s1: slides/s1/cell_0003.png: truncated[^\r]*\n", shown)
+
+
+@pytest.mark.fault("a terminal of 20 columns")
+def test_a_narrow_terminal_breaks_lines_and_loses_no_figure(terminal: Terminal, lab: Path) -> None:
+    shown = terminal("scan", "slides", "--out", "r.csv", columns=20, TERM="xterm", NO_COLOR="1")
+
+    rows = [line.split() for line in re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()]
+    counts = {row[0]: row[2:4] for row in rows if row and row[0] in {"s1", "s2", "s3", "TOTAL"}}
+    assert counts == {"s1": ["8", "1"], "s2": ["8", "0"], "s3": ["8", "1"], "TOTAL": ["24", "2"]}
+    assert shown.count("(") == shown.count(")")
 
 
 def test_quiet_shows_nothing_on_a_terminal(terminal: Terminal, lab: Path) -> None:
