@@ -626,6 +626,7 @@ class TestOut:
         assert result.code == 1
         assert "no such folder" in result.err
 
+    @pytest.mark.fault("two runs for the same report at once")
     def test_a_second_run_for_the_same_folder_exits_75(
         self, cli: Cli, few: Path, earlier: Path
     ) -> None:
@@ -645,6 +646,7 @@ class TestOut:
         assert "old.png" not in left_in(earlier)
         assert left_in(earlier.parent) == ["cells", "out"]
 
+    @pytest.mark.fault("a full disk")
     def test_a_full_disk_is_told_and_leaves_the_earlier_evaluation(
         self, cli: Cli, oracle: Oracle, earlier: Path
     ) -> None:
@@ -688,6 +690,7 @@ class TestProcesses:
         assert err.splitlines()[-1] == b"malscan: terminated"
         assert left_in(tmp_path) == ["cells"]
 
+    @pytest.mark.fault("a full disk")
     def test_a_full_disk(self, few: Path, tmp_path: Path) -> None:
         done = subprocess.run(
             command("evaluate", few, "--out", tmp_path / "out", "--quiet"),

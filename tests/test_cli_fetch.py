@@ -235,6 +235,7 @@ def test_a_signal_keeps_what_came_and_the_same_command_goes_on(
     assert cells(dest) == IMAGES
 
 
+@pytest.mark.fault("two runs for the same report at once")
 def test_a_second_fetch_into_the_same_place_exits_75(server: Manners, dest: Path) -> None:
     args = command("fetch", dest, *source(server))
     server.flows.clear()
@@ -269,6 +270,7 @@ def limited(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
+@pytest.mark.fault("a full disk")
 def test_a_limit_on_file_sizes_keeps_what_came_and_says_what_is_needed(
     server: Manners, dest: Path
 ) -> None:
@@ -286,6 +288,7 @@ def test_a_limit_on_file_sizes_keeps_what_came_and_says_what_is_needed(
     assert cells(dest) == IMAGES
 
 
+@pytest.mark.fault("a full disk")
 def test_a_limit_that_stops_the_unpacking_leaves_no_half_folder(
     served: Path, dest: Path, tmp_path: Path
 ) -> None:

@@ -196,6 +196,7 @@ def test_another_setting_starts_afresh_and_says_so(cli: Cli, cells: Path, tmp_pa
     assert record(report)["reused"] == 0
 
 
+@pytest.mark.fault("a damaged state of a scan (bytes flipped, blanked, cut off)")
 def test_a_damaged_state_costs_a_full_scan_and_is_told(
     cli: Cli, cells: Path, tmp_path: Path
 ) -> None:
@@ -230,6 +231,7 @@ def held(report: Path, seconds: float) -> Iterator[None]:
     other.join()
 
 
+@pytest.mark.fault("two runs for the same report at once")
 def test_a_second_run_can_wait_for_the_first(cli: Cli, cells: Path, tmp_path: Path) -> None:
     report = tmp_path / "r.csv"
     with held(report, 1.5):
@@ -237,6 +239,7 @@ def test_a_second_run_can_wait_for_the_first(cli: Cli, cells: Path, tmp_path: Pa
         assert cli("scan", cells, "--out", report, "--wait", 60).code == 0
 
 
+@pytest.mark.fault("two runs for the same report at once")
 def test_the_lock_of_a_dead_run_does_not_block(cli: Cli, cells: Path, tmp_path: Path) -> None:
     report = tmp_path / "r.csv"
     script = (

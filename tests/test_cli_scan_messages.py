@@ -129,6 +129,7 @@ def test_each_line_of_a_log_stays_one_whatever_the_names(cli: Cli, lab: Path) ->
     assert r"odd/line\nbreak \xe9 \x1b[31m.png: the file is empty" in result.err
 
 
+@pytest.mark.fault("a full disk")
 def test_a_full_disk_under_the_log_is_told_once_and_stops_nothing(cli: Cli, lab: Path) -> None:
     result = cli("scan", "slides", "--out", "r.csv", "--log-file", "/dev/full", "--quiet")
 
@@ -248,6 +249,7 @@ def test_a_terminal_shows_a_bar_with_the_rate(terminal: Terminal, lab: Path) -> 
     assert "\x1b[1m" in shown
 
 
+@pytest.mark.fault("no terminal, or one without colour and cursor")
 def test_no_colour_comes_where_none_is_wanted(terminal: Terminal, lab: Path) -> None:
     shown = terminal("scan", "slides", "--out", "r.csv", TERM="xterm", NO_COLOR="1")
 
@@ -255,6 +257,7 @@ def test_no_colour_comes_where_none_is_wanted(terminal: Terminal, lab: Path) -> 
     assert not re.search(r"\x1b\[[0-9;]*[34]\d", shown)
 
 
+@pytest.mark.fault("no terminal, or one without colour and cursor")
 def test_a_dumb_terminal_gets_lines_only(terminal: Terminal, lab: Path) -> None:
     shown = terminal("scan", "slides", "--out", "r.csv", "--verbose", TERM="dumb")
 

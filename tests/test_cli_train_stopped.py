@@ -67,6 +67,7 @@ def test_a_stopped_training_leaves_a_checkpoint_and_no_model(
 
 
 @pytest.mark.slow
+@pytest.mark.fault("a full disk")
 def test_a_full_disk_keeps_the_checkpoint_and_a_damaged_or_strange_one_is_told(
     cells: Path, tmp_path: Path
 ) -> None:

@@ -17,7 +17,6 @@ from malscan.cli.guard import outcome_of
 
 MEMORY = "death by a limit on memory"
 LAST_WORDS = "the process ended without a word"
-GIGABYTE = 1 << 30
 
 DIE = """
 import os, sys, threading
@@ -96,8 +95,11 @@ def limited(args: list[str], memory: int) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.fault(MEMORY)
-def test_too_little_memory_to_load_anything_is_told(slides: Path, tmp_path: Path) -> None:
-    done = limited(scanning(slides, tmp_path / "r.csv"), GIGABYTE // 2)
+@pytest.mark.parametrize("memory", [0.5, 1.5, 2.8])
+def test_too_little_memory_to_load_tensorflow_is_told(
+    slides: Path, tmp_path: Path, memory: float
+) -> None:
+    done = limited(scanning(slides, tmp_path / "r.csv"), int(memory * 1e9))
 
     assert done.returncode == 1
     assert done.stderr.startswith("malscan: not enough memory")
@@ -107,31 +109,30 @@ def test_too_little_memory_to_load_anything_is_told(slides: Path, tmp_path: Path
 
 @pytest.mark.slow
 @pytest.mark.fault(MEMORY)
-@pytest.mark.parametrize("memory", [1.2, 1.6, 1.8, 2.0, 2.2, 2.4])
-def test_too_little_memory_is_told_whatever_it_hits(
+@pytest.mark.parametrize("memory", [3.0, 3.2, 3.4])
+def test_memory_that_hardly_suffices_gives_the_report_or_a_message(
     slides: Path, tmp_path: Path, memory: float
 ) -> None:
     report = tmp_path / "r.csv"
 
-    done = limited(scanning(slides, report), int(memory * GIGABYTE))
+    done = limited(scanning(slides, report), int(memory * 1e9))
 
-    if done.returncode == 0:
-        pytest.skip("that is enough memory here")
-    assert "not enough memory" in done.stderr or LAST_WORDS in done.stderr
     assert "Traceback" not in done.stderr
-    assert not report.exists()
+    if done.returncode:
+        assert "not enough memory" in done.stderr or LAST_WORDS in done.stderr
+        assert not report.exists()
     assert subprocess.run(scanning(slides, report), check=False).returncode == 0
 
 
 @pytest.fixture
 def group() -> Iterator[Path]:
-    """A control group of the system for 1 GB of memory, as a container has one."""
+    """A control group of the system for 600 MB of memory, as a container has one."""
     for root, limit in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), *_UNIFIED):
         folder = Path(root) / f"malscan-test-{os.getpid()}"
         with suppress(OSError):
             folder.mkdir()
             try:
-                (folder / limit).write_text(str(int(0.6 * GIGABYTE)))
+                (folder / limit).write_text(str(600_000_000))
                 yield folder
                 return
             finally:
