@@ -698,3 +698,16 @@ def test_an_error_that_nobody_foresaw_is_a_reason_and_ends_no_scan(
 
     monkeypatch.setattr("malscan.decode.is_plain_jpeg", fail)
     assert refusal(WHOLE["JPEG"]) == "damaged: the image data cannot be decoded"
+
+
+@pytest.mark.fault("death by a limit on memory")
+def test_a_good_image_is_not_called_damaged_where_memory_runs_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_memory(*args: object, **options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", no_memory)
+
+    with pytest.raises(MemoryError):
+        decode(encoded(cell(), "TIFF"), any_size=False)
