@@ -39,6 +39,12 @@ class LabelledCells:
     root: Path
     notes: list[str]
 
+    def absolute(self) -> "LabelledCells":
+        """The same cells by absolute paths, for whoever works in another folder."""
+        here = Path.cwd()
+        cells = [replace(cell, path=f"{here / cell.path}") for cell in self.cells]
+        return LabelledCells(cells, here / self.root, self.notes)
+
     def name(self, cell: CellImage) -> str:
         """Path of a cell relative to the root; as it is where it lies elsewhere."""
         return cell.path.removeprefix(f"{self.root}/")

@@ -9,6 +9,7 @@ import numpy as np
 from malscan.atomic import locked
 from malscan.bootstrap import Floats
 from malscan.dataset import LabelledCells, check_failed, labelled_cells
+from malscan.devices import use_device
 from malscan.errors import ExitCode
 from malscan.evaluation.folder import check_target, write_evaluation
 from malscan.evaluation.result import (
@@ -19,6 +20,7 @@ from malscan.evaluation.result import (
 )
 from malscan.evaluation.selection import Selection, select
 from malscan.evaluation.settings import EvaluateSettings, GateOn
+from malscan.hardware import precision_to_use
 from malscan.labels import PARASITIZED
 from malscan.metrics import (
     Figure,
@@ -74,6 +76,7 @@ def evaluate(
         if settings.compare is not None:
             paths.append(find_model(settings.compare))
         models = _models(paths, settings.keras_file)
+        use_device(settings.computing.device)
         seen = [load_seen_images(path, model) for path, model in zip(paths, models, strict=True)]
         predictions = [
             _predict(model, labelled, settings, len(models), listener) for model in models
@@ -112,7 +115,8 @@ def _predict(
     listener: EvaluateListener,
 ) -> list[Prediction]:
     predictions: list[Prediction] = []
-    for batch in Predictor(model).predict(
+    precision = precision_to_use(settings.computing, model.network)
+    for batch in Predictor(model, precision=precision).predict(
         labelled.cells,
         batch_size=settings.batch_size,
         any_size=settings.data.any_size,
@@ -145,6 +149,7 @@ def _judge(
         code = ExitCode.GATE_MISSED
     return EvaluationResult(
         model=model,
+        precision=precision_to_use(settings.computing, model.network),
         judged=judged,
         predictions=selection.evaluated,
         set_aside=selection.set_aside,
@@ -200,7 +205,8 @@ def _compare(
         for name in found
     }
     disagreements = np.flatnonzero(first.called != judged.called).tolist()
-    return Comparison(model, judged, found, differences, disagreements)
+    precision = precision_to_use(settings.computing, model.network)
+    return Comparison(model, precision, judged, found, differences, disagreements)
 
 
 def _difference(first: Figure, second: Figure, drawn: Floats) -> Figure:

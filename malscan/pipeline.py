@@ -9,6 +9,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from malscan.decode import decode, decode_plain, is_plain
 from malscan.picture import UnreadableImageError, fault_of_file, plain_reason
 from malscan.preprocess import Preprocessing, resize
 from malscan.walk import CellImage
+
+Loader = Callable[..., tuple[tf.Tensor, ...]]
+"""From one element of `decoded_ahead` to one element of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ def batches(
     batch_size: int,
     any_size: bool = False,
     hashed: bool = False,
+    cores: int | None = None,
 ) -> Iterator[Batch]:
     """Read, check, decode and resize images, in order, while the caller works on the last batch.
 
@@ -75,6 +80,7 @@ def batches(
         batch_size: images to a batch.
         any_size: accept images with a side over `malscan.decode.MAX_SIDE` pixels.
         hashed: hash the pixels of each image, too.
+        cores: processor cores to use; None for all that this process may run on.
 
     Yields:
         Batches whose items, taken together, are the images that went in, in the same order.
@@ -83,7 +89,9 @@ def batches(
         Exception: whatever iterating over `images` raises.
     """
     feeder = _Feeder(images, batch_size)
-    for places, pixels, grey, errors, hashes in _dataset(feeder, preprocessing, any_size, hashed):
+    loader = _loader(preprocessing, any_size, hashed)
+    loaded = _dataset(feeder, loader, any_size, cores or usable_cores())
+    for places, pixels, grey, errors, hashes in loaded:
         slots = {place: slot for slot, place in enumerate(places.numpy())}
         facts = list(zip(grey.numpy(), errors.numpy(), hashes.numpy(), strict=True))
         items: list[Loaded] = []
@@ -174,16 +182,12 @@ class _Feeder:
         return batch or None
 
 
-def _dataset(
-    feeder: _Feeder, preprocessing: Preprocessing, any_size: bool, hashed: bool
-) -> tf.data.Dataset:
+def _dataset(feeder: _Feeder, loader: Loader, any_size: bool, cores: int) -> tf.data.Dataset:
     """Batches of (places, pixels, grey, errors, hashes), in order; what was refused is missing.
 
     Whole batches are loaded side by side, each by one thread. Sharing out single images would
     leave cores idle: they take less time than the system needs to move a thread.
     """
-    loader = _loader(preprocessing, any_size, hashed)
-    cores = usable_cores()
 
     def load(places: tf.Tensor, paths: tf.Tensor, errors: tf.Tensor) -> tf.data.Dataset:
         single = tf.data.Dataset.from_tensor_slices((places, paths, errors))
@@ -203,9 +207,8 @@ def _dataset(
     return as_written(loaded.prefetch(1))
 
 
-def _loader(
-    preprocessing: Preprocessing, any_size: bool, hashed: bool
-) -> Callable[..., tuple[tf.Tensor, ...]]:
+@lru_cache(maxsize=4)
+def _loader(preprocessing: Preprocessing, any_size: bool, hashed: bool) -> Loader:
     """The function that turns one path, or pixels decoded ahead, into one element of a batch."""
     size = preprocessing.size
     blank = tf.zeros([size, size, 3], tf.uint8)
@@ -248,7 +251,10 @@ def _loader(
             default=lambda: read(path),
         )
 
-    return tf.autograph.experimental.do_not_convert(load)
+    text = tf.TensorSpec([], tf.string)
+    shape = tf.TensorSpec([2], tf.int64)
+    spec = [tf.TensorSpec([], tf.int64), text, text, text, shape, tf.TensorSpec([], tf.bool)]
+    return tf.function(load, input_signature=spec, autograph=False)
 
 
 def _hash(pixels: npt.NDArray[np.uint8]) -> np.uint64:

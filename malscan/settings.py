@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from malscan.cluster.settings import ClusterSettings
 from malscan.doubt import Band, check_band
 from malscan.errors import UsageError
 from malscan.kernel import Kernel
@@ -43,6 +44,26 @@ class Precision(StrEnum):
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
     FLOAT16 = "float16"
+
+
+@dataclass(frozen=True, slots=True)
+class Computing:
+    """What to compute on, and in which numbers; changes results within rounding only.
+
+    Attributes:
+        precision: numbers that the network is computed in.
+        device: `auto` (a GPU if there is one), `cpu`, `gpu` or `gpu:N`.
+
+    Raises:
+        UsageError: there cannot be such a device.
+    """
+
+    precision: Precision = Precision.AUTO
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", self.device):
+            raise UsageError(f"--device {self.device!r}: give auto, cpu, gpu or gpu:N.")
 
 
 class ClassOrder(StrEnum):
@@ -130,6 +151,8 @@ class ScanSettings:
         allow_empty: finding no image gives an empty report instead of an error.
         montage: folder for contact sheets, one a slide; None for none.
         nightly: what to do about earlier runs and such that run now.
+        computing: what to compute on; on a cluster, what its workers compute on.
+        cluster: where to compute; None for here.
 
     Raises:
         UsageError: a path or the model does not exist, a report has an unknown suffix, a number
@@ -155,6 +178,8 @@ class ScanSettings:
     allow_empty: bool = False
     montage: Path | None = None
     nightly: NightlySettings = NightlySettings()
+    computing: Computing = Computing()
+    cluster: ClusterSettings | None = None
 
     def __post_init__(self) -> None:
         check_names(self.outs, self.failed_to)

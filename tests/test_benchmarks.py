@@ -50,3 +50,18 @@ def test_training_is_measured_for_each_way(labelled: Path) -> None:
 
     assert "100 images, 1 rounds" in done.stdout
     assert done.stdout.count("median of the rounds' ratios") == 3
+
+
+def test_a_cluster_is_measured_against_one_machine(labelled: Path) -> None:
+    script = ROOT / "benchmarks" / "cluster.py"
+    options = ("--images", "300", "--workers", "1", "--rounds", "1")
+
+    done = subprocess.run(
+        [sys.executable, str(script), str(labelled), *options],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    measured = [line.split()[:2] for line in done.stdout.splitlines()[1:]]
+    assert measured == [["300", "1"]]

@@ -98,7 +98,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
         out = keras.layers.Dense(2, activation="softmax", name="probabilities")(x)
         return keras.Model(image, out, name="compact")
 
-    fast = Network("compact", COMPACT_PREPROCESSING, build, build, wide=False)
+    fast = Network("compact", COMPACT_PREPROCESSING, build, build)
     monkeypatch.setitem(NETWORKS, "compact", fast)
 
 

@@ -53,7 +53,7 @@ def test_a_restored_network_goes_on_as_if_it_had_never_stopped(
     steps(second, 2)
 
     assert (progress.history, checkpoint.note) == ([EPOCH], None)
-    for kept, given in zip(progress.best, best, strict=True):
+    for kept, given in zip(progress.kept, best, strict=True):
         np.testing.assert_array_equal(kept, given)
     for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)

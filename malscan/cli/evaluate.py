@@ -9,13 +9,19 @@ from typing import Annotated
 import typer
 
 from malscan.cli import data_options as shared
-from malscan.cli import model_options
+from malscan.cli import machine_options, model_options
 from malscan.cli.guard import guarded
 from malscan.cli.help import HelpAll
 from malscan.evaluation.settings import EvaluateSettings, GateOn, Gates
 from malscan.place import default_cells
 from malscan.quiet import native_output_hidden
-from malscan.settings import DEFAULT_BATCH_SIZE, DataSettings, KerasFileSettings
+from malscan.settings import (
+    DEFAULT_BATCH_SIZE,
+    Computing,
+    DataSettings,
+    KerasFileSettings,
+    Precision,
+)
 from malscan.stopping import StopRequests
 
 _MODEL = "Model"
@@ -79,6 +85,8 @@ def evaluate(
         ),
     ] = None,
     batch_size: model_options.BatchSize = DEFAULT_BATCH_SIZE,
+    precision: machine_options.PrecisionOption = Precision.AUTO,
+    device: machine_options.Device = "auto",
     min_accuracy: Annotated[float | None, _gate("accuracy")] = None,
     min_sensitivity: Annotated[float | None, _gate("sensitivity")] = None,
     min_specificity: Annotated[float | None, _gate("specificity")] = None,
@@ -126,6 +134,7 @@ def evaluate(
             allow_seen=allow_seen,
             allow_failed=allow_failed,
             batch_size=batch_size,
+            computing=Computing(precision, device),
             command=shlex.join(["malscan", *sys.argv[1:]]),
         )
         with StopRequests() as stop, native_output_hidden(not verbose):

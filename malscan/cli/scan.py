@@ -10,10 +10,18 @@ from pathlib import Path
 
 import typer
 
-from malscan.cli import message_options, model_options, scan_options, walk_options
+from malscan.cli import (
+    cluster_options,
+    machine_options,
+    message_options,
+    model_options,
+    scan_options,
+    walk_options,
+)
 from malscan.cli.guard import guarded
 from malscan.cli.help import HelpAll
 from malscan.cli.logs import SHOWN, check_log_file, logged
+from malscan.cluster.settings import SHARD_SIZE, TIMEOUT, ClusterSettings
 from malscan.errors import UsageError
 from malscan.path_list import read_list
 from malscan.quiet import native_output_hidden
@@ -21,8 +29,10 @@ from malscan.selection import Selection
 from malscan.settings import (
     DEFAULT_BATCH_SIZE,
     MIN_CELLS,
+    Computing,
     KerasFileSettings,
     NightlySettings,
+    Precision,
     ScanSettings,
 )
 from malscan.stopping import StopRequests
@@ -51,11 +61,16 @@ def scan(
     threshold: model_options.Threshold = None,
     uncertain: scan_options.Uncertain = None,
     batch_size: model_options.BatchSize = DEFAULT_BATCH_SIZE,
+    precision: machine_options.PrecisionOption = Precision.AUTO,
+    device: machine_options.Device = "auto",
     update: scan_options.Update = False,
     verify_content: scan_options.VerifyContent = False,
     settle: scan_options.Settle = 0,
     wait: scan_options.Wait = 0,
     stall_timeout: scan_options.StallTimeout = 300,
+    cluster: cluster_options.Cluster = None,
+    cluster_timeout: cluster_options.ClusterTimeout = TIMEOUT,
+    shard_size: cluster_options.ShardSize = SHARD_SIZE,
     min_cells: scan_options.MinCells = MIN_CELLS,
     summary_only: scan_options.SummaryOnly = False,
     failed_to: scan_options.FailedTo = None,
@@ -108,10 +123,18 @@ def scan(
                 allow_empty=allow_empty,
                 nightly=NightlySettings(update, verify_content, settle, wait, stall_timeout),
                 montage=montage,
+                computing=Computing(precision, device),
+                cluster=_cluster(cluster, shard_size, cluster_timeout),
             )
             with StopRequests() as stop, native_output_hidden():
                 exit_code = (_dry_run if dry_run else _run)(settings, stop, quiet)
             raise typer.Exit(exit_code)
+
+
+def _cluster(where: str | None, shard_size: int, timeout: float) -> ClusterSettings | None:
+    if where is None:
+        return None
+    return ClusterSettings.parse(where, shard_size=shard_size, timeout=timeout)
 
 
 def _run(settings: ScanSettings, stop: StopRequests, quiet: bool) -> int:

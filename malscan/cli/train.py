@@ -9,10 +9,12 @@ from typing import Any
 
 from typer import Exit
 
+from malscan.cli import cluster_options, machine_options
 from malscan.cli import data_options as shared
 from malscan.cli import train_options as options
 from malscan.cli.guard import guarded
 from malscan.cli.help import HelpAll
+from malscan.cluster.settings import TIMEOUT, ClusterSettings
 from malscan.errors import UsageError
 from malscan.place import default_cells
 from malscan.quiet import native_output_hidden
@@ -60,16 +62,22 @@ def train(
     weight_decay: options.WeightDecay = None,
     label_smoothing: options.LabelSmoothing = None,
     augment: options.Augment = None,
+    mixup: options.Mixup = None,
+    average: options.Average = None,
+    teacher: options.Teacher = None,
+    teacher_share: options.TeacherShare = None,
     class_weights: options.ClassWeightsOption = None,
     keep: options.KeepOption = None,
     patience: options.Patience = None,
     seed: options.Seed = None,
     threshold_for: options.ThresholdFor = None,
     deterministic: options.Deterministic = False,
-    precision: options.PrecisionOption = Precision.AUTO,
-    device: options.Device = "auto",
+    precision: machine_options.PrecisionOption = Precision.AUTO,
+    device: machine_options.Device = "auto",
     cache: options.CacheOption = Cache.AUTO,
     tensorboard: options.Tensorboard = None,
+    cluster: cluster_options.Cluster = None,
+    cluster_timeout: cluster_options.ClusterTimeout = TIMEOUT,
     quiet: shared.Quiet = False,
     verbose: shared.Verbose = False,
     help_all: HelpAll = False,
@@ -100,6 +108,7 @@ def train(
             out=out,
             network=_network(chosen, network, start_from),
             start_from=start_from,
+            teachers=tuple(teacher or ()),
             split=SplitSettings(
                 kind=split or chosen.split,
                 file=split_file,
@@ -118,6 +127,9 @@ def train(
                 weight_decay=weight_decay,
                 label_smoothing=label_smoothing,
                 augmentation=augment,
+                mixup=mixup,
+                average=average,
+                teacher_share=teacher_share,
                 class_weights=class_weights,
                 keep=keep,
                 patience=patience,
@@ -131,6 +143,7 @@ def train(
             allow_failed=allow_failed,
             force=force,
             command=shlex.join(["malscan", *sys.argv[1:]]),
+            cluster=ClusterSettings.parse(cluster, timeout=cluster_timeout) if cluster else None,
         )
         with StopRequests() as stop, native_output_hidden(not verbose):
             exit_code = _run(settings, stop, quiet)

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from malscan.cli.data_options import file_option
+from malscan.cli.machine_options import MACHINE
 from malscan.cli.model_options import embedded_name
-from malscan.settings import Precision
 from malscan.training.recipe import (
     PRESETS,
     Augmentation,
@@ -23,7 +23,6 @@ from malscan.training.settings import Cache
 
 _SPLIT = "Split"
 _TRAINING = "Training (defaults: those of the preset)"
-_MACHINE = "Machine"
 _RECIPE = PRESETS["default"].recipe
 
 
@@ -200,6 +199,45 @@ Augment = Annotated[
         rich_help_panel=_TRAINING,
     ),
 ]
+Mixup = Annotated[
+    float | None,
+    typer.Option(
+        metavar="ALPHA",
+        help="Mix neighbours by shares from Beta(ALPHA, ALPHA); 0: not.",
+        show_default=str(_RECIPE.mixup),
+        rich_help_panel=_TRAINING,
+        hidden=True,
+    ),
+]
+Average = Annotated[
+    float | None,
+    typer.Option(
+        metavar="DECAY",
+        help="Keep a moving average of the weights; 0: not.",
+        show_default=str(_RECIPE.average),
+        rich_help_panel=_TRAINING,
+        hidden=True,
+    ),
+]
+Teacher = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="MODEL",
+        help="Learn what this model says of the cells, too; again for more.",
+        rich_help_panel=_TRAINING,
+        hidden=True,
+    ),
+]
+TeacherShare = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Share of a target that teachers say.",
+        show_default=str(_RECIPE.teacher_share),
+        rich_help_panel=_TRAINING,
+        hidden=True,
+    ),
+]
 ClassWeightsOption = Annotated[
     ClassWeights | None,
     typer.Option(
@@ -257,37 +295,16 @@ Deterministic = Annotated[
         "--deterministic",
         help="The same bits in every run here.",
         hidden=True,
-        rich_help_panel=_MACHINE,
-    ),
-]
-PrecisionOption = Annotated[
-    Precision,
-    typer.Option(
-        "--precision",
-        metavar="KIND",
-        help="Numbers to compute in: auto, float32, bfloat16, float16 (GPU).",
-        hidden=True,
-        rich_help_panel=_MACHINE,
-    ),
-]
-Device = Annotated[
-    str,
-    typer.Option(
-        metavar="DEVICE",
-        help="auto, cpu, gpu or gpu:N.",
-        rich_help_panel=_MACHINE,
-        hidden=True,
+        rich_help_panel=MACHINE,
     ),
 ]
 CacheOption = Annotated[
     Cache,
-    typer.Option(
-        "--cache", help="Where decoded cells wait.", hidden=True, rich_help_panel=_MACHINE
-    ),
+    typer.Option("--cache", help="Where decoded cells wait.", hidden=True, rich_help_panel=MACHINE),
 ]
 Tensorboard = Annotated[
     Path | None,
     typer.Option(
-        metavar="DIR", help="Write events for TensorBoard.", hidden=True, rich_help_panel=_MACHINE
+        metavar="DIR", help="Write events for TensorBoard.", hidden=True, rich_help_panel=MACHINE
     ),
 ]

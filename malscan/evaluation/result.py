@@ -8,6 +8,7 @@ from malscan.errors import ExitCode
 from malscan.metrics import Figure, Judged, PatientResult
 from malscan.model import Model
 from malscan.prediction import Prediction
+from malscan.settings import Precision
 
 
 class Independence(StrEnum):
@@ -57,6 +58,7 @@ class Comparison:
 
     Attributes:
         model: the second model.
+        precision: numbers that it was computed in.
         judged: the same cells and what it says of them, at its own threshold.
         figures: its figures.
         differences: figures of the first model minus those of the second, with intervals from
@@ -65,6 +67,7 @@ class Comparison:
     """
 
     model: Model
+    precision: Precision
     judged: Judged
     figures: dict[str, Figure]
     differences: dict[str, Figure]
@@ -98,6 +101,7 @@ class EvaluationResult:
 
     Attributes:
         model: the model.
+        precision: numbers that it was computed in.
         judged: the evaluated cells and what it says of them.
         predictions: of the evaluated cells, in the same order.
         set_aside: predictions of cells of seen patients.
@@ -115,6 +119,7 @@ class EvaluationResult:
     """
 
     model: Model
+    precision: Precision
     judged: Judged
     predictions: list[Prediction]
     set_aside: list[Prediction]

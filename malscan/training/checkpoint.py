@@ -1,4 +1,4 @@
-"""What a killed training needs to go on: network, optimizer, best weights, history."""
+"""What a killed training needs to go on: network, optimizer, kept weights, history."""
 
 import json
 from collections.abc import Mapping
@@ -27,6 +27,13 @@ class Epoch:
     validation_loss: float
     validation_accuracy: float
 
+    def __str__(self) -> str:
+        return (
+            f"epoch {self.epoch}: loss {self.loss:.4f}, accuracy {self.accuracy:.4f}; "
+            f"validation loss {self.validation_loss:.4f}, "
+            f"accuracy {self.validation_accuracy:.4f}"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -34,11 +41,11 @@ class Progress:
 
     Attributes:
         history: one record for each finished epoch.
-        best: weights of the epoch of least validation loss; empty before the first epoch.
+        kept: weights of the epoch that is kept if training ends here; empty before the first.
     """
 
     history: list[Epoch]
-    best: Weights
+    kept: Weights
 
 
 class Checkpoint:
@@ -63,7 +70,7 @@ class Checkpoint:
             MalscanError: it cannot be written.
         """
         arrays = {key: np.asarray(value) for key, value in _variables(network).items()}
-        arrays |= {f"best/{i:04}": array for i, array in enumerate(progress.best)}
+        arrays |= {f"kept/{i:04}": array for i, array in enumerate(progress.kept)}
         history = json.dumps([asdict(epoch) for epoch in progress.history])
         metadata = {"fingerprint": self._fingerprint, "history": history}
         write_atomically(self._file, save_tensors(arrays, metadata))
@@ -88,8 +95,8 @@ class Checkpoint:
             return Progress([], [])
         for key, variable in _variables(network).items():
             variable.assign(arrays[key])
-        best = [arrays[key] for key in sorted(arrays) if key.startswith("best/")]
-        return Progress(history, best)
+        kept = [arrays[key] for key in sorted(arrays) if key.startswith("kept/")]
+        return Progress(history, kept)
 
 
 def _variables(network: keras.Model) -> dict[str, keras.Variable]:
