@@ -11,8 +11,8 @@ Cluster = Annotated[
     typer.Option(
         metavar="WHERE",
         help="Dask scheduler tcp://HOST:PORT; or local, slurm, pbs, sge, lsf, with :N workers.",
-        hidden=True,
         rich_help_panel=_CLUSTER,
+        hidden=True,
     ),
 ]
 ClusterTimeout = Annotated[
@@ -20,8 +20,8 @@ ClusterTimeout = Annotated[
     typer.Option(
         metavar="SECONDS",
         help="Give up if no scheduler, or no worker, is there for so long.",
-        hidden=True,
         rich_help_panel=_CLUSTER,
+        hidden=True,
     ),
 ]
 ShardSize = Annotated[
@@ -29,7 +29,7 @@ ShardSize = Annotated[
     typer.Option(
         metavar="N",
         help="Images to send to a worker at once.",
-        hidden=True,
         rich_help_panel=_CLUSTER,
+        hidden=True,
     ),
 ]

@@ -13,14 +13,15 @@ PrecisionOption = Annotated[
     typer.Option(
         "--precision",
         metavar="KIND",
-        help="Numbers to compute in: auto, float32, bfloat16, float16 (GPU).",
-        hidden=True,
+        help="Numbers to compute in: auto, float32, bfloat16 (where the hardware has it) or "
+        "float16 (GPU).",
         rich_help_panel=MACHINE,
+        hidden=True,
     ),
 ]
 Device = Annotated[
     str,
     typer.Option(
-        metavar="DEVICE", help="auto, cpu, gpu or gpu:N.", hidden=True, rich_help_panel=MACHINE
+        metavar="DEVICE", help="auto, cpu, gpu or gpu:N.", rich_help_panel=MACHINE, hidden=True
     ),
 ]

@@ -205,8 +205,8 @@ Mixup = Annotated[
         metavar="ALPHA",
         help="Mix neighbours by shares from Beta(ALPHA, ALPHA); 0: not.",
         show_default=str(_RECIPE.mixup),
-        hidden=True,
         rich_help_panel=_TRAINING,
+        hidden=True,
     ),
 ]
 Average = Annotated[
@@ -215,8 +215,8 @@ Average = Annotated[
         metavar="DECAY",
         help="Keep a moving average of the weights; 0: not.",
         show_default=str(_RECIPE.average),
-        hidden=True,
         rich_help_panel=_TRAINING,
+        hidden=True,
     ),
 ]
 Teacher = Annotated[
@@ -224,17 +224,18 @@ Teacher = Annotated[
     typer.Option(
         metavar="MODEL",
         help="Learn what this model says of the cells, too; again for more.",
-        hidden=True,
         rich_help_panel=_TRAINING,
+        hidden=True,
     ),
 ]
 TeacherShare = Annotated[
     float | None,
     typer.Option(
+        metavar="SHARE",
         help="Share of a target that teachers say.",
         show_default=str(_RECIPE.teacher_share),
-        hidden=True,
         rich_help_panel=_TRAINING,
+        hidden=True,
     ),
 ]
 ClassWeightsOption = Annotated[
