@@ -26,7 +26,7 @@ import tensorflow as tf
 from throughput import link_images
 
 from malscan.dataset import labelled_cells
-from malscan.devices import dtype_policy, training_policy
+from malscan.devices import computing_in, training_precision
 from malscan.networks import NETWORKS, FusedBatchNormalization, Network
 from malscan.settings import DataSettings, Precision
 from malscan.split import split_by_cell
@@ -91,7 +91,7 @@ def malscan_way(
 
     def run() -> float:
         ends: list[float] = []
-        with dtype_policy(training_policy(Precision.AUTO, wide=network.wide)):
+        with computing_in(training_precision(Precision.AUTO, wide=network.wide)):
             built = network.build()
         file = folder / "checkpoint.safetensors"
         file.unlink(missing_ok=True)

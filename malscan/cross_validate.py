@@ -18,6 +18,7 @@ from malscan.patients import patients_of, read_patient_list, with_known_patient
 from malscan.split import Split, split_into_folds
 from malscan.train import TrainListener, read_labelled
 from malscan.training.fingerprint import data_fingerprint
+from malscan.training.fold import Fold
 from malscan.training.one_model import train_split
 from malscan.training.settings import TrainSettings
 from malscan.training.workplace import FOLDS_RECORD, workplace
@@ -71,23 +72,41 @@ def cross_validate(
     """
     with workplace(settings) as state:
         labelled = read_labelled(settings, listener)
+        if settings.cluster is not None:
+            labelled = labelled.absolute()
         splits = _splits(settings, labelled)
         done = state / "folds"
         _start_or_go_on(settings, labelled, done, listener)
-        for number, split in enumerate(splits, start=1):
-            out = done / f"fold-{number}"
-            if (out / METADATA).is_file():
-                listener.on_message(f"fold {number} of {len(splits)}: finished before")
-                continue
-            listener.on_message(f"fold {number} of {len(splits)}")
-            fold_state = state / f"fold-{number}"
-            fold_state.mkdir(exist_ok=True)
-            name = f"{settings.name or settings.out.name}-fold-{number}"
-            events = settings.tensorboard and settings.tensorboard / f"fold-{number}"
-            fold_settings = replace(settings, out=out, name=name, tensorboard=events)
-            train_split(fold_settings, labelled, split, fold_state, listener)
-            shutil.rmtree(fold_state, ignore_errors=True)
+        folds = _folds(settings, splits, state, listener)
+        if settings.cluster is None:
+            for fold in folds:
+                listener.on_message(f"fold {fold.number} of {len(splits)}")
+                train_split(fold.settings, labelled, fold.split, fold.state, listener)
+                shutil.rmtree(fold.state, ignore_errors=True)
+        elif folds:
+            from malscan.cluster.folds import train_folds
+
+            train_folds(folds, labelled, settings.cluster, listener)
         return _gather(settings, done, len(splits))
+
+
+def _folds(
+    settings: TrainSettings, splits: list[Split], state: Path, listener: TrainListener
+) -> list[Fold]:
+    """The folds that have not been trained yet."""
+    folds = []
+    for number, split in enumerate(splits, start=1):
+        out = state / "folds" / f"fold-{number}"
+        if (out / METADATA).is_file():
+            listener.on_message(f"fold {number} of {len(splits)}: finished before")
+            continue
+        fold_state = state / f"fold-{number}"
+        fold_state.mkdir(exist_ok=True)
+        name = f"{settings.name or settings.out.name}-fold-{number}"
+        events = settings.tensorboard and settings.tensorboard / f"fold-{number}"
+        fold_settings = replace(settings, out=out, name=name, tensorboard=events)
+        folds.append(Fold(number, fold_settings, split, fold_state))
+    return folds
 
 
 def _splits(settings: TrainSettings, labelled: LabelledCells) -> list[Split]:
@@ -116,6 +135,7 @@ def _start_or_go_on(
         "left_out": sorted(read_patient_list(chosen)) if chosen else [],
         "network": str(settings.network),
         "started_from": None if source is None else load_model(source).sha256,
+        "teachers": [load_model(find_model(place)).sha256 for place in settings.teachers],
         "recipe": asdict(settings.recipe),
         "precision": str(settings.machine.precision),
         "versions": versions(),

@@ -1,7 +1,7 @@
 """The one place that decides how file bytes become pixels, and when they must not.
 
-Two ways lead to the same pixels. The fast one runs inside the tf.data graph and takes plain
-8-bit RGB PNG. The careful one runs in Python, takes every other accepted file, and knows the reason
+Two ways lead to the same pixels. The fast one decodes in the tf.data graph and takes plain 8-bit
+RGB PNG. The careful one runs in Python, takes every other accepted file, and knows the reason
 when a file is refused. Plain JPEG is as fast there as in the graph, where nothing tells that its
 data end early.
 """
@@ -34,18 +34,26 @@ _BAD_PNG = "damaged: the PNG data cannot be decoded"
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
-def is_plain(data: tf.Tensor, any_size: bool) -> tf.Tensor:
-    """Whether the fast path may decode a file, judged by its header alone.
+def is_plain(data: bytes, any_size: bool) -> bool:
+    """Whether the fast way may decode a file, judged by its header alone.
 
     Args:
-        data: scalar string tensor, the bytes of a file.
+        data: the bytes of a file.
         any_size: whether sides over `MAX_SIDE` are accepted.
 
     Returns:
-        Scalar bool tensor.
+        Whether it is a PNG of 8-bit RGB, of an accepted size, and of three chunks: without others
+        there is no transparency, no animation, and no wrong checksum of which libpng only warns.
     """
-    is_png = tf.equal(tf.strings.substr(data, 0, len(PNG_START)), PNG_START)
-    return tf.cond(is_png, lambda: _is_plain_png(data, any_size), lambda: tf.constant(False))
+    if not data.startswith(PNG_START) or data[24:26] != _PNG_DEPTH_8_RGB:
+        return False
+    picture = int.from_bytes(data[HEADER_BYTES : HEADER_BYTES + 4], "big")
+    if data[HEADER_BYTES + 4 : HEADER_BYTES + 8] != b"IDAT" or not data.endswith(_PNG_END):
+        return False
+    if picture + _PNG_AROUND_THE_PICTURE != len(data):
+        return False
+    width, height = struct.unpack(">II", data[16:24])
+    return bool(width * height <= MAX_PIXELS if any_size else max(width, height) <= MAX_SIDE)
 
 
 def decode_plain(data: tf.Tensor) -> tf.Tensor:
@@ -96,39 +104,6 @@ def _decode(data: bytes, any_size: bool) -> Decoded:
     return decode_with_pillow(data, any_size)
 
 
-def _fits(height: tf.Tensor, width: tf.Tensor, any_size: bool) -> tf.Tensor:
-    if not any_size:
-        return tf.maximum(height, width) <= MAX_SIDE
-    return tf.cast(height, tf.int64) * tf.cast(width, tf.int64) <= MAX_PIXELS
-
-
-def _is_plain_png(data: tf.Tensor, any_size: bool) -> tf.Tensor:
-    """8-bit RGB of three chunks, the picture between header and end.
-
-    Without other chunks there is no transparency, no animation, and no wrong checksum of which
-    libpng would only warn.
-    """
-    return tf.cond(
-        tf.equal(tf.strings.substr(data, 24, 2), _PNG_DEPTH_8_RGB)
-        & tf.equal(tf.strings.substr(data, HEADER_BYTES + 4, 4), b"IDAT")
-        & tf.equal(tf.strings.substr(data, -len(_PNG_END), len(_PNG_END)), _PNG_END),
-        lambda: (
-            tf.equal(
-                _big_endian(data, HEADER_BYTES) + _PNG_AROUND_THE_PICTURE,
-                tf.cast(tf.strings.length(data), tf.int64),
-            )
-            & _fits(_big_endian(data, 20), _big_endian(data, 16), any_size)
-        ),
-        lambda: tf.constant(False),
-    )
-
-
-def _big_endian(data: tf.Tensor, offset: int) -> tf.Tensor:
-    raw = tf.io.decode_raw(tf.strings.substr(data, offset, 4), tf.uint8)
-    digits = tf.cast(raw, tf.int64) * tf.constant([1 << 24, 1 << 16, 1 << 8, 1], tf.int64)
-    return tf.reduce_sum(digits)
-
-
 def _plain_jpeg(data: bytes, any_size: bool) -> Pixels | None:
     """The pixels of a plain JPEG; None where a more careful look is needed."""
     size = size_of_jpeg(data)
@@ -170,6 +145,8 @@ def _low_depth_png(data: bytes) -> Pixels:
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
             return np.asarray(image.convert("RGBA"))
+    except MemoryError:
+        raise
     except Exception:
         # Pillow is stricter with text chunks; what it raises may hold a memory address.
         raise UnreadableImageError(_BAD_PNG) from None

@@ -9,6 +9,7 @@ import numpy as np
 from malscan.atomic import locked
 from malscan.bootstrap import Floats
 from malscan.dataset import LabelledCells, check_failed, labelled_cells
+from malscan.devices import use_device
 from malscan.errors import ExitCode
 from malscan.evaluation.folder import check_target, write_evaluation
 from malscan.evaluation.result import (
@@ -74,6 +75,7 @@ def evaluate(
         if settings.compare is not None:
             paths.append(find_model(settings.compare))
         models = _models(paths, settings.keras_file)
+        use_device(settings.computing.device)
         seen = [load_seen_images(path, model) for path, model in zip(paths, models, strict=True)]
         predictions = [
             _predict(model, labelled, settings, len(models), listener) for model in models
@@ -112,7 +114,7 @@ def _predict(
     listener: EvaluateListener,
 ) -> list[Prediction]:
     predictions: list[Prediction] = []
-    for batch in Predictor(model).predict(
+    for batch in Predictor(model, precision=settings.computing.inference).predict(
         labelled.cells,
         batch_size=settings.batch_size,
         any_size=settings.data.any_size,
@@ -145,6 +147,7 @@ def _judge(
         code = ExitCode.GATE_MISSED
     return EvaluationResult(
         model=model,
+        precision=settings.computing.inference,
         judged=judged,
         predictions=selection.evaluated,
         set_aside=selection.set_aside,

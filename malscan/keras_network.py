@@ -20,7 +20,8 @@ from malscan.labels import CLASSES
 def build_network(file: KerasFile, class_order: tuple[str, ...]) -> keras.Model:
     """Build the network of a Keras file in code, and put its weights into it.
 
-    It is computed in float32, whatever it was trained in.
+    It is computed by the dtype policy in force, whatever it was trained in, and its last layer in
+    float32: a probability in fewer bits would be too coarse.
 
     Args:
         file: the file, read and checked.
@@ -73,21 +74,25 @@ def _load_weights(network: keras.Model, file: KerasFile) -> None:
         network.load_weights(copy)
 
 
-def _build(plan: Plan, name: str) -> keras.Model:
+def _build(plan: Plan, name: str, *, gives_output: bool = True) -> keras.Model:
+    """Build a network, or a part of it; whether it is the part that gives the output."""
+    last = plan.output_name if gives_output else None
     pixels = keras.Input(plan.input_shape, name=plan.input_name)
     if plan.sequential:
-        chain = [_layer(layer) for layer in plan.layers]
+        chain = [_layer(layer, layer.name == last) for layer in plan.layers]
         return keras.Sequential([pixels, *chain], name=name)
     tensors = {plan.input_name: pixels}
     for layer in plan.layers:
         sources = [tensors[source] for source in layer.sources]
-        tensors[layer.name] = _layer(layer)(sources if len(sources) > 1 else sources[0])
+        built = _layer(layer, layer.name == last)
+        tensors[layer.name] = built(sources if len(sources) > 1 else sources[0])
     return keras.Model(pixels, tensors[plan.output_name], name=name)
 
 
-def _layer(layer: PlannedLayer) -> keras.layers.Layer:
+def _layer(layer: PlannedLayer, gives_output: bool) -> keras.layers.Layer:
     if layer.plan is not None:
-        return _build(layer.plan, layer.name)
+        return _build(layer.plan, layer.name, gives_output=gives_output)
+    dtype = "float32" if gives_output else None
     if layer.kind in ONLY_TRAINING:
-        return layers.Identity(name=layer.name)
-    return getattr(layers, layer.kind)(name=layer.name, **layer.options)
+        return layers.Identity(name=layer.name, dtype=dtype)
+    return getattr(layers, layer.kind)(name=layer.name, dtype=dtype, **layer.options)

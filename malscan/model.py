@@ -120,7 +120,7 @@ def find_model(given: Path | None) -> Path:
     return Path(variable) if variable else EMBEDDED
 
 
-def open_model(path: Path, stated: KerasFileSettings) -> Model:
+def open_model(path: Path, stated: KerasFileSettings = KerasFileSettings()) -> Model:
     """Read and check a model of either kind.
 
     Args:

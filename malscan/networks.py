@@ -1,4 +1,4 @@
-"""Network architectures: `compact`, the default, and `baseline`, the notebook's CNN.
+"""Network architectures: `compact`, the default, `swift`, and `baseline`, the notebook's CNN.
 
 Every network maps float32 pixels [batch, size, size, 3] in 0..1 to softmax probabilities
 [batch, 2] in the order of `malscan.labels.CLASSES`.
@@ -79,7 +79,7 @@ class Network:
     preprocessing: Preprocessing
     build: Callable[[], keras.Model]
     build_folded: Callable[[], keras.Model]
-    wide: bool
+    wide: bool = False
 
 
 def baseline() -> keras.Model:
@@ -113,9 +113,41 @@ def compact(*, folded: bool = False) -> keras.Model:
     x = _convolution(image, 16, "stem", kernel=4, strides=2, folded=folded)
     for stage, filters in enumerate((32, 64, 128), start=1):
         x = _convolution(x, filters, f"stage{stage}_down", strides=2, folded=folded)
-        y = _convolution(x, filters, f"stage{stage}_a", folded=folded)
-        y = _convolution(y, filters, f"stage{stage}_b", activate=False, folded=folded)
-        x = layers.ReLU(name=f"stage{stage}_out")(layers.Add(name=f"stage{stage}_add")([x, y]))
+        x = _residual(x, f"stage{stage}", folded=folded)
+    return _with_head(image, x, "compact")
+
+
+def swift(*, folded: bool = False) -> keras.Model:
+    """A residual network for 48 x 48 pixels: half the work of `compact`, and more weights.
+
+    The first stage only halves the resolution, and the last has two blocks: a block on 3 x 3
+    places costs no more than one with a quarter of its weights on 6 x 6.
+
+    Args:
+        folded: leave batch normalisation out; for weights from `fold`.
+    """
+    size = SWIFT_PREPROCESSING.size
+    image = keras.Input((size, size, 3), name="pixels")
+    x = _convolution(image, 16, "stem", kernel=4, strides=2, folded=folded)
+    x = _convolution(x, 32, "stage1_down", strides=2, folded=folded)
+    x = _convolution(x, 64, "stage2_down", strides=2, folded=folded)
+    x = _residual(x, "stage2", folded=folded)
+    x = _convolution(x, 128, "stage3_down", strides=2, folded=folded)
+    x = _residual(x, "stage3", folded=folded)
+    x = _residual(x, "stage3_more", folded=folded)
+    return _with_head(image, x, "swift")
+
+
+def _residual(x: keras.KerasTensor, name: str, *, folded: bool) -> keras.KerasTensor:
+    """A residual block of two convolutions; He et al. 2016, Deep Residual Learning."""
+    filters = x.shape[-1]
+    y = _convolution(x, filters, f"{name}_a", folded=folded)
+    y = _convolution(y, filters, f"{name}_b", activate=False, folded=folded)
+    return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([x, y]))
+
+
+def _with_head(image: keras.KerasTensor, x: keras.KerasTensor, name: str) -> keras.Model:
+    """The network that ends with the mean and the maximum of each channel."""
     pooled = layers.Concatenate(name="pooled")(
         [
             layers.GlobalAveragePooling2D(name="mean")(x),
@@ -124,7 +156,7 @@ def compact(*, folded: bool = False) -> keras.Model:
     )
     pooled = layers.Dropout(0.2, name="dropout")(pooled)
     out = layers.Dense(2, activation="softmax", dtype="float32", name="probabilities")(pooled)
-    return keras.Model(image, out, name="compact")
+    return keras.Model(image, out, name=name)
 
 
 def fold(trained: keras.Model, network: Network) -> keras.Model:
@@ -182,6 +214,7 @@ def _convolution(
 
 BASELINE_PREPROCESSING = Preprocessing(125, Kernel.PILLOW_NEAREST)
 COMPACT_PREPROCESSING = Preprocessing(64, Kernel.AREA)
+SWIFT_PREPROCESSING = Preprocessing(48, Kernel.AREA)
 
 NETWORKS = {
     "compact": Network(
@@ -189,7 +222,12 @@ NETWORKS = {
         COMPACT_PREPROCESSING,
         build=compact,
         build_folded=lambda: compact(folded=True),
-        wide=False,
+    ),
+    "swift": Network(
+        "swift",
+        SWIFT_PREPROCESSING,
+        build=swift,
+        build_folded=lambda: swift(folded=True),
     ),
     "baseline": Network(
         "baseline", BASELINE_PREPROCESSING, build=baseline, build_folded=baseline, wide=True

@@ -120,7 +120,7 @@ def decode_with_pillow(
                 _refuse(check(data))
             upright = image if image.format == "PNG" else ImageOps.exif_transpose(image)
             return Decoded(_rgb(upright), grey=upright.mode in ("1", "L", "LA", "I;16", "I;16B"))
-    except UnreadableImageError:
+    except (UnreadableImageError, MemoryError):
         raise
     except UnidentifiedImageError:
         raise UnreadableImageError(_why_unidentified(data)) from None

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from malscan.appearance import distance_from
+from malscan.devices import computing_in
 from malscan.errors import MalscanError
 from malscan.keras_network import build_network
 from malscan.kernel import Kernel
@@ -19,6 +20,7 @@ from malscan.networks import NETWORKS
 from malscan.pipeline import Batch, batches, usable_cores
 from malscan.prediction import DECIMALS, Prediction
 from malscan.preprocess import Preprocessing
+from malscan.settings import Precision
 from malscan.walk import CellImage
 
 Classifier = Callable[[tf.Tensor], tf.Tensor]
@@ -27,19 +29,34 @@ Classifier = Callable[[tf.Tensor], tf.Tensor]
 class Predictor:
     """A model ready to run: built once, then used for any number of images."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(
+        self,
+        model: Model,
+        *,
+        precision: Precision = Precision.FLOAT32,
+        cores: int | None = None,
+    ) -> None:
         """Build the network and load the weights.
+
+        Args:
+            model: the model.
+            precision: numbers to compute in; not `auto`.
+            cores: processor cores to use; None for all that this process may run on.
 
         Raises:
             MalscanError: the model names a resize kernel or a network that is not known, or
-                the weights do not fit the network.
+                the weights do not fit the network, or what is computed on does not have these
+                numbers.
         """
         _use_one_thread_a_batch()
         self.model = model
+        self._cores = cores or usable_cores()
         if model.kernel not in list(Kernel):
             raise MalscanError(f"model {model.name}: unknown resize kernel {model.kernel!r}")
         self.preprocessing = Preprocessing(model.size, Kernel(model.kernel), model.rescale)
-        self._classify = classifier(_network_of(model), self.preprocessing, model.temperature)
+        with computing_in(precision):
+            network = _network_of(model)
+        self._classify = classifier(network, self.preprocessing, model.temperature)
         self._distance = None if model.usual is None else distance_from(model.usual)
 
     def predict(
@@ -68,13 +85,13 @@ class Predictor:
             batch_size=batch_size,
             any_size=any_size,
             hashed=hashed,
+            cores=self._cores,
         )
-        workers = usable_cores()
-        with ThreadPoolExecutor(workers) as pool:
+        with ThreadPoolExecutor(self._cores) as pool:
             running: deque[Future[list[Prediction]]] = deque()
             for batch in loaded:
                 running.append(pool.submit(self._predictions, batch))
-                if len(running) > workers:
+                if len(running) > self._cores:
                     yield running.popleft().result()
             while running:
                 yield running.popleft().result()

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from malscan import __version__
 from malscan.atomic import AtomicFile, locked
+from malscan.cluster.settings import ClusterSettings
 from malscan.doubt import Band, band_to_use
 from malscan.errors import ExitCode, MalscanError, StoppedError
+from malscan.memory import check_address_space
 from malscan.model import Model, find_model, open_model
 from malscan.prediction import Prediction
 from malscan.report.failed import FailedList
@@ -32,8 +34,6 @@ from malscan.scanning.state import State, opened_state
 from malscan.scanning.watched import Watched
 from malscan.settings import ScanSettings
 from malscan.walk import CellImage, Walk, no_image_error
-
-PRECISION = "float32"
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +88,8 @@ def scan(settings: ScanSettings, listener: ScanListener = ScanListener()) -> Sca
     others = [path for path in (settings.failed_to, settings.montage) if path is not None]
     with locked([*files, *others], wait=nightly.wait, check=listener.check):
         scan = _Scan(settings, listener, files)
-        known = fingerprint(scan.model, scan.facts)
+        on_cluster, device = settings.cluster is not None, settings.computing.device
+        known = fingerprint(scan.model, scan.facts, device=device, on_cluster=on_cluster)
         first = files[0] if files else None
         with opened_state(first, known, nightly, listener.on_message) as state:
             return scan.run(state)
@@ -120,7 +121,7 @@ class _Scan:
             uncertain=uncertain,
             min_cells=settings.min_cells,
             batch_size=settings.batch_size,
-            precision=PRECISION,
+            precision=str(settings.computing.inference),
             any_size=settings.any_size,
             summary_only=settings.summary_only,
         )
@@ -160,9 +161,26 @@ class _Scan:
         timeout = self._settings.nightly.stall_timeout
         watched = Watched[list[Outcome]](timeout, self._listener.check, self._left_behind)
         with watched:
-            predict = _predict(self.model, self._settings, watched)
+            if self._settings.cluster is None:
+                predict = _predict(self.model, self._settings, watched)
+            else:
+                predict = self._predict_on_cluster(self._settings.cluster, watched)
             found = watched.items(outcomes(self._walk, state.decide, predict))
             yield found if self._settings.allow_empty else _at_least_one(found, self._walk)
+
+    def _predict_on_cluster(
+        self, cluster: ClusterSettings, watched: Watched[list[Outcome]]
+    ) -> Predict:
+        from malscan.cluster.pool import Patience
+        from malscan.cluster.predict import predict_on_cluster
+
+        patience = Patience(
+            watched.check_wanted,
+            watched.busy,
+            lambda: f"Stopped {self._left_behind()}",
+            self._listener.on_message,
+        )
+        return predict_on_cluster(self.model, self._settings, cluster, patience)
 
     def _take(self, some: list[Outcome], state: State, reports: Iterable[Report]) -> None:
         """Write down the outcomes of some consecutive images."""
@@ -269,15 +287,17 @@ def _predict(model: Model, settings: ScanSettings, watched: Watched[list[Outcome
     def predict(images: Iterator[CellImage | None]) -> Iterator[list[Prediction]]:
         with watched.busy():
             start = time.monotonic()
-            from malscan.devices import devices_in_words
+            check_address_space()
+            from malscan.devices import devices_in_words, use_device
             from malscan.predictor import Predictor
 
-            predictor = Predictor(model)
+            use_device(settings.computing.device)
+            predictor = Predictor(model, precision=settings.computing.inference)
             _log.info(
                 "loaded TensorFlow and the network in %.1f s; computing on %s in %s",
                 time.monotonic() - start,
                 devices_in_words(),
-                PRECISION,
+                settings.computing.inference,
             )
         yield from predictor.predict(
             images, batch_size=settings.batch_size, any_size=settings.any_size

@@ -53,6 +53,21 @@ def test_training_is_measured_for_each_way(labelled: Path) -> None:
     assert done.stdout.count("median of the rounds' ratios") == 3
 
 
+def test_a_cluster_is_measured_against_one_machine(labelled: Path) -> None:
+    script = ROOT / "benchmarks" / "cluster.py"
+    options = ("--images", "300", "--workers", "1", "--rounds", "1")
+
+    done = subprocess.run(
+        [sys.executable, str(script), str(labelled), *options],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    measured = [line.split()[:2] for line in done.stdout.splitlines()[1:]]
+    assert measured == [["300", "1"]]
+
+
 def test_damaged_files_are_counted_by_kind_and_none_is_missed() -> None:
     script = ROOT / "benchmarks" / "abuse.py"
 

@@ -98,7 +98,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
         out = keras.layers.Dense(2, activation="softmax", name="probabilities")(x)
         return keras.Model(image, out, name="compact")
 
-    fast = Network("compact", COMPACT_PREPROCESSING, build, build, wide=False)
+    fast = Network("compact", COMPACT_PREPROCESSING, build, build)
     monkeypatch.setitem(NETWORKS, "compact", fast)
 
 
@@ -754,6 +754,7 @@ class TestOutput:
         assert h5.exists() or result.code == 2
 
     @pytest.mark.slow
+    @pytest.mark.fault("a full disk")
     def test_a_full_disk_at_the_end_keeps_the_training(
         self, cli: Cli, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -100,21 +100,16 @@ def refusal(data: bytes, *, any_size: bool = False) -> str:
     return str(caught.value)
 
 
-@tf.function(input_signature=[tf.TensorSpec([], tf.string)])
-def fast(data: tf.Tensor) -> tf.Tensor:
-    """The fast path as the pipeline takes it; an image that it is not for comes out empty."""
-    nothing = tf.zeros([0, 0, 3], tf.uint8)
-    return tf.cond(is_plain(data, False), lambda: decode_plain(data), lambda: nothing)
-
-
 def on_the_fast_path(data: bytes) -> Pixels | None:
     """What the fast path makes of a file; None if it leaves the file to the careful path."""
+    if not is_plain(data, False):
+        return None
     try:
-        pixels: Pixels = fast(tf.constant(data)).numpy()
+        pixels: Pixels = decode_plain(tf.constant(data)).numpy()
     except (tf.errors.InvalidArgumentError, UnicodeDecodeError):
         # Some errors of TensorFlow quote the file, and Python cannot read the quotation.
         return None
-    return pixels if pixels.size else None
+    return pixels
 
 
 WHOLE = {
@@ -577,7 +572,7 @@ def test_a_plain_png_gives_the_same_pixels_on_both_ways(width: int, height: int)
     # With a picture of one colour Pillow needs a single chunk, however large it is.
     image = cell() if width < MAX_SIDE else Image.new("RGB", (1, 1), (200, 100, 150))
     data = encoded(image.resize((width, height)), "PNG")
-    assert bool(is_plain(tf.constant(data), False))
+    assert is_plain(data, False)
     np.testing.assert_array_equal(decode_plain(tf.constant(data)), decode(data).pixels)
 
 
@@ -617,13 +612,13 @@ def test_an_interlaced_png_gives_the_same_pixels_on_both_ways() -> None:
     ],
 )
 def test_everything_else_is_left_to_the_careful_way(data: bytes) -> None:
-    assert not bool(is_plain(tf.constant(data), False))
+    assert not is_plain(data, False)
 
 
 def test_a_large_image_is_plain_only_where_any_size_will_do() -> None:
     data = encoded(Image.new("RGB", (600, 520), "pink"), "PNG")
-    assert not bool(is_plain(tf.constant(data), False))
-    assert bool(is_plain(tf.constant(data), True))
+    assert not is_plain(data, False)
+    assert is_plain(data, True)
     careful = decode(data, any_size=True).pixels
     np.testing.assert_array_equal(decode_plain(tf.constant(data)), careful)
 
@@ -703,3 +698,16 @@ def test_an_error_that_nobody_foresaw_is_a_reason_and_ends_no_scan(
 
     monkeypatch.setattr("malscan.decode.is_plain_jpeg", fail)
     assert refusal(WHOLE["JPEG"]) == "damaged: the image data cannot be decoded"
+
+
+@pytest.mark.fault("death by a limit on memory")
+def test_a_good_image_is_not_called_damaged_where_memory_runs_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_memory(*args: object, **options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", no_memory)
+
+    with pytest.raises(MemoryError):
+        decode(encoded(cell(), "TIFF"), any_size=False)

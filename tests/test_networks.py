@@ -8,7 +8,14 @@ from keras import layers
 from numpy.typing import NDArray
 
 from malscan.kernel import Kernel
-from malscan.networks import NETWORKS, FusedBatchNormalization, baseline, compact, fold
+from malscan.networks import (
+    NETWORKS,
+    FusedBatchNormalization,
+    baseline,
+    compact,
+    fold,
+    swift,
+)
 
 
 def pixels(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
@@ -63,6 +70,19 @@ def test_the_compact_network_has_at_most_half_a_million_parameters() -> None:
     assert 0 < compact().count_params() <= 500_000
 
 
+def test_the_swift_network_has_more_parameters_than_compact_and_half_its_work() -> None:
+    def work(network: keras.Model) -> int:
+        """Multiplications of all convolutions for one image."""
+        return sum(
+            int(np.prod(layer.kernel.shape) * np.prod(layer.output.shape[1:3]))
+            for layer in network.layers
+            if isinstance(layer, layers.Conv2D)
+        )
+
+    assert compact().count_params() < swift().count_params() <= 800_000
+    assert work(swift()) < 0.6 * work(compact())
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_takes_pixels_of_the_size_its_preprocessing_makes(name: str) -> None:
     network = NETWORKS[name]
@@ -94,11 +114,12 @@ def test_a_folded_network_computes_the_same_function(name: str, rng: np.random.G
     np.testing.assert_allclose(fold(model, network)(images, training=False), expected, atol=1e-5)
 
 
-def test_a_folded_compact_network_is_free_of_batch_normalisation() -> None:
+@pytest.mark.parametrize("name", ["compact", "swift"])
+def test_a_folded_residual_network_is_free_of_batch_normalisation(name: str) -> None:
     def normalisations(model: keras.Model) -> int:
         return sum(isinstance(layer, layers.BatchNormalization) for layer in model.layers)
 
-    network = NETWORKS["compact"]
+    network = NETWORKS[name]
     trained = network.build()
     folded = fold(trained, network)
     assert normalisations(trained) > 0

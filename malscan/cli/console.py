@@ -1,6 +1,7 @@
 """What people see on stderr, whatever the command."""
 
 import os
+import shutil
 import sys
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
@@ -9,6 +10,8 @@ from rich.segment import Segment
 from malscan.report.shown import shown
 
 WIDTH_OF_LOGS = 120
+LEAST_WIDTH = 80
+"""Columns below which rich would leave out names and digits. A narrower terminal breaks lines."""
 RESEARCH_USE = "Research use only: not a diagnostic device."
 
 
@@ -19,8 +22,15 @@ def console() -> Console:
     """
     width = None if sys.stderr.isatty() else WIDTH_OF_LOGS
     out = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True, width=width)
+    out.width = max(out.width, LEAST_WIDTH)
     out.push_render_hook(_OnlyText())
     return out
+
+
+def keep_help_readable() -> None:
+    """Let help, too, be broken into lines by a terminal that is narrower than `LEAST_WIDTH`."""
+    if shutil.get_terminal_size().columns < LEAST_WIDTH:
+        os.environ["TERMINAL_WIDTH"] = str(LEAST_WIDTH)
 
 
 class _OnlyText(RenderHook):

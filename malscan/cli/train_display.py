@@ -56,11 +56,7 @@ class TrainDisplay:
         self._check_stop()
 
     def _epoch(self, epoch: Epoch) -> None:
-        self._message(
-            f"epoch {epoch.epoch}: loss {epoch.loss:.4f}, accuracy {epoch.accuracy:.4f}; "
-            f"validation loss {epoch.validation_loss:.4f}, "
-            f"accuracy {epoch.validation_accuracy:.4f}"
-        )
+        self._message(str(epoch))
 
     def _message(self, text: str) -> None:
         self._check_stop()

@@ -19,6 +19,7 @@ from malscan.parasitaemia import apparent
 from malscan.prediction import DECIMALS, Prediction
 from malscan.report.csv import COLUMNS, csv_lines, row_cells
 from malscan.report.row import row_of, written
+from malscan.settings import Precision
 
 SCHEMA = "malscan.evaluation/1"
 METRICS = "metrics.json"
@@ -57,7 +58,7 @@ def metrics(settings: EvaluateSettings, result: EvaluationResult) -> dict[str, A
         "schema": SCHEMA,
         "malscan": __version__,
         "research_use_only": True,
-        "model": model_facts(result.model, result.judged.threshold),
+        "model": model_facts(result.model, result.precision, result.judged.threshold),
         "data": {
             "images": result.counts.images,
             "evaluated": result.counts.evaluated,
@@ -110,7 +111,7 @@ def false_positive_floor(specificity: Figure) -> dict[str, dict[str, float | Non
     }
 
 
-def model_facts(model: Model, threshold: float) -> dict[str, Any]:
+def model_facts(model: Model, precision: Precision, threshold: float) -> dict[str, Any]:
     """What a report says of a model."""
     return {
         "name": model.name,
@@ -118,6 +119,7 @@ def model_facts(model: Model, threshold: float) -> dict[str, Any]:
         "network": model.network,
         "assumed": list(model.assumed),
         "threshold": threshold,
+        "precision": str(precision),
     }
 
 
@@ -146,7 +148,7 @@ def _comparison(result: EvaluationResult) -> dict[str, Any] | None:
     if other is None:
         return None
     return {
-        "model": model_facts(other.model, other.judged.threshold),
+        "model": model_facts(other.model, result.precision, other.judged.threshold),
         "figures": _figures(other.figures),
         "differences": _figures(other.differences),
         "disagreements": len(other.disagreements),

@@ -8,6 +8,7 @@ from malscan.errors import ExitCode
 from malscan.metrics import Figure, Judged, PatientResult
 from malscan.model import Model
 from malscan.prediction import Prediction
+from malscan.settings import Precision
 
 
 class Independence(StrEnum):
@@ -98,6 +99,7 @@ class EvaluationResult:
 
     Attributes:
         model: the model.
+        precision: numbers that the models were computed in.
         judged: the evaluated cells and what it says of them.
         predictions: of the evaluated cells, in the same order.
         set_aside: predictions of cells of seen patients.
@@ -115,6 +117,7 @@ class EvaluationResult:
     """
 
     model: Model
+    precision: Precision
     judged: Judged
     predictions: list[Prediction]
     set_aside: list[Prediction]

@@ -9,6 +9,7 @@ from malscan.settings import (
     ANY_MODEL,
     DEFAULT_BATCH_SIZE,
     LARGEST_BATCH,
+    Computing,
     DataSettings,
     KerasFileSettings,
     check_model_exists,
@@ -77,6 +78,7 @@ class EvaluateSettings:
         allow_seen: keep patients that the model has seen.
         allow_failed: go on however many images cannot be read.
         batch_size: images to a forward pass.
+        computing: what to compute on.
         command: the command line, kept in the report.
 
     Raises:
@@ -94,6 +96,7 @@ class EvaluateSettings:
     allow_seen: bool = False
     allow_failed: bool = False
     batch_size: int = DEFAULT_BATCH_SIZE
+    computing: Computing = field(default_factory=Computing)
     command: str = ""
 
     def __post_init__(self) -> None:

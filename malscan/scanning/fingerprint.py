@@ -5,8 +5,8 @@ import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 
+from malscan.hardware import gpus_to_use, processor_flags
 from malscan.model import Model
 from malscan.report.interface import ScanFacts
 from malscan.versions import versions
@@ -15,12 +15,16 @@ Fingerprint = Mapping[str, str]
 """Words for people to values that must be the same."""
 
 
-def fingerprint(model: Model, facts: ScanFacts) -> Fingerprint:
+def fingerprint(
+    model: Model, facts: ScanFacts, *, device: str = "auto", on_cluster: bool = False
+) -> Fingerprint:
     """All that must be the same for results of an earlier run to be taken over.
 
     Args:
         model: the model that is used.
         facts: the settings that reports state.
+        device: what was asked to be computed on.
+        on_cluster: whether any processor of a cluster may have computed any image.
     """
     settings = {
         "threshold": facts.threshold,
@@ -39,8 +43,9 @@ def fingerprint(model: Model, facts: ScanFacts) -> Fingerprint:
         "preprocessing": fed,
         **{name: repr(value) for name, value in settings.items()},
         **wordy,
-        "processor": _processor(),
-        "number of processor cores": str(len(os.sched_getaffinity(0))),
+        "device": device if on_cluster else _device(device),
+        "processor": "any" if on_cluster else _processor(),
+        "number of processor cores": "any" if on_cluster else str(len(os.sched_getaffinity(0))),
     }
 
 
@@ -49,14 +54,13 @@ def changed(before: Fingerprint, now: Fingerprint) -> list[str]:
     return [name for name in {**now, **before} if before.get(name) != now.get(name)]
 
 
+def _device(device: str) -> str:
+    """What is computed on, as far as that can be told without TensorFlow."""
+    gpus = gpus_to_use(device)
+    return f"{device} of {', '.join(gpus)}" if gpus else "cpu"
+
+
 def _processor() -> str:
     """What the processor can do: the libraries choose their code, and its rounding, by it."""
-    flags = ""
-    try:
-        for line in Path("/proc/cpuinfo").read_text("ascii", "ignore").splitlines():
-            if line.startswith(("flags", "Features")):
-                flags = " ".join(sorted(line.partition(":")[2].split()))
-                break
-    except OSError:
-        pass
+    flags = " ".join(processor_flags())
     return f"{platform.machine()} {hashlib.sha256(flags.encode()).hexdigest()[:16]}"

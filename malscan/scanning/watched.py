@@ -27,6 +27,10 @@ class _Last:
     fault: BaseException | None
 
 
+class UnwantedError(Exception):
+    """Nobody wants more items."""
+
+
 class Watched(Generic[T]):
     """Iterates, in another thread, over items that may stop coming.
 
@@ -89,6 +93,15 @@ class Watched(Generic[T]):
         finally:
             self._heard = time.monotonic()
             self._busy = False
+
+    def check_wanted(self) -> None:
+        """For the source, while it waits for something.
+
+        Raises:
+            UnwantedError: nobody wants its items any more.
+        """
+        if self._stopping.is_set():
+            raise UnwantedError
 
     def __enter__(self) -> Self:
         return self

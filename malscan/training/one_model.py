@@ -1,12 +1,13 @@
 """One model from one split: read, fit, calibrate, measure, write."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import keras
 
 from malscan.dataset import LabelledCells
-from malscan.devices import dtype_policy, training_policy
+from malscan.devices import computing_in, training_precision
 from malscan.error_rates import error_rates
 from malscan.errors import ExitCode, MalscanError
 from malscan.kernel import Kernel
@@ -15,6 +16,7 @@ from malscan.model import Model, find_model, load_model, load_seen_images
 from malscan.networks import NETWORKS, Network, fold, layer_table
 from malscan.predictor import rebuild
 from malscan.preprocess import Preprocessing
+from malscan.settings import Precision
 from malscan.split import Split
 from malscan.training.calibrate import choose_threshold, fit_temperature, predict_cells
 from malscan.training.checkpoint import Checkpoint, Epoch
@@ -26,6 +28,7 @@ from malscan.training.listener import TrainListener
 from malscan.training.parts import Parts, load_parts
 from malscan.training.recipe import SplitKind
 from malscan.training.settings import TrainSettings
+from malscan.training.teachers import Teacher, check_apart, load_teachers, opinion
 from malscan.training.usual import usual_cells
 
 CARD_FIGURES = (
@@ -86,24 +89,31 @@ def train_split(
     network = _network(settings, source)
     preprocessing = _preprocessing(network, source)
     keras.utils.set_random_seed(settings.recipe.seed)
-    policy = training_policy(settings.machine.precision, wide=network.wide)
-    with dtype_policy(policy):
+    precision = training_precision(settings.machine.precision, wide=network.wide)
+    with computing_in(precision) as policy:
         built = network.build() if source is None else rebuild(source)
     if settings.split.folds == 0:
         listener.on_layers(layer_table(built))
     listener.on_message(f"Reading images; computing in {policy}")
     parts = load_parts(settings, split, preprocessing, state, listener)
-    prints = fingerprint(settings, labelled, split, policy, source)
+    teachers = load_teachers(settings.teachers, preprocessing)
+    check_apart(teachers, parts)
+    taught_by = [teacher.model for teacher in teachers]
+    prints = fingerprint(settings, labelled, split, policy, source, taught_by)
     checkpoint = Checkpoint(state / "checkpoint.safetensors", prints)
-    history = _fit(settings, built, parts, preprocessing, checkpoint, listener)
+    history = _fit(settings, built, parts, preprocessing, checkpoint, teachers, listener)
     listener.on_message(f"Measuring on the {parts.measured()[0]} part")
-    with dtype_policy("float32"):
+    with computing_in(Precision.FLOAT32):
         trained = fold(built, network)
     findings = _measure(settings, trained, parts, preprocessing, history)
     seen = parts.seen()
     if start is not None and source is not None:
         seen = seen.with_those_of(source.name, load_seen_images(start, source))
-    model = TrainedModel(network, preprocessing, trained, parts, findings, seen, source, prints)
+    for teacher in teachers:
+        seen = seen.with_those_of(teacher.model.name, teacher.seen)
+    model = TrainedModel(
+        network, preprocessing, trained, parts, findings, seen, source, taught_by, prints
+    )
     write_model(settings, model, labelled, split)
     code = ExitCode.SOME_UNREADABLE if parts.failed else ExitCode.OK
     return TrainResult(
@@ -137,6 +147,7 @@ def _fit(
     parts: Parts,
     preprocessing: Preprocessing,
     checkpoint: Checkpoint,
+    teachers: list[Teacher],
     listener: TrainListener,
 ) -> list[Epoch]:
     def start(done: int, steps: int) -> None:
@@ -154,6 +165,7 @@ def _fit(
         settings.recipe,
         rescale=preprocessing.rescale,
         checkpoint=checkpoint,
+        opinion=partial(opinion, teachers) if teachers else None,
         tensorboard=settings.tensorboard,
         listener=FitListener(start, listener.on_step, listener.on_epoch),
     )

@@ -6,8 +6,9 @@ from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 
+from malscan.cluster.settings import ClusterSettings
 from malscan.errors import UsageError
-from malscan.settings import DataSettings, Precision, check_model_exists, check_range
+from malscan.settings import Computing, DataSettings, check_model_exists, check_range
 from malscan.training.recipe import NetworkName, Recipe, SplitKind
 from malscan.walk import check_paths
 
@@ -95,27 +96,16 @@ class ThresholdGoal:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """What to compute on and with; changes results within rounding only.
+class Machine(Computing):
+    """What to train on and with; changes results within rounding only.
 
     Attributes:
-        precision: numbers that the network is computed in.
-        device: `auto`, `cpu`, `gpu` or `gpu:N`.
         deterministic: the same bits in every run on this machine, at some cost in speed.
         cache: where decoded cells wait.
-
-    Raises:
-        UsageError: there cannot be such a device.
     """
 
-    precision: Precision = Precision.AUTO
-    device: str = "auto"
     deterministic: bool = False
     cache: Cache = Cache.AUTO
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", self.device):
-            raise UsageError(f"--device {self.device!r}: give auto, cpu, gpu or gpu:N.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +118,7 @@ class TrainSettings:
         network: the architecture; with `start_from` it has to be that of the model.
         start_from: model folder, or `embedded`, whose weights to start from; None to start from
             nothing.
+        teachers: model folders, or `embedded`, whose opinion of the training cells is learnt.
         split: how to deal out the cells.
         recipe: how to train.
         machine: what to compute on.
@@ -138,15 +129,18 @@ class TrainSettings:
         allow_failed: go on however many images cannot be read.
         force: replace an existing model.
         command: the command line, kept in the model for whoever wants to repeat it.
+        cluster: where to train the folds side by side; None for here, one after the other.
 
     Raises:
-        UsageError: the model to start from does not exist, or settings contradict each other.
+        UsageError: the model to start from, or a teacher, does not exist, or settings contradict
+            each other.
     """
 
     data: DataSettings
     out: Path
     network: NetworkName = NetworkName.COMPACT
     start_from: Path | None = None
+    teachers: tuple[Path, ...] = ()
     split: SplitSettings = field(default_factory=SplitSettings)
     recipe: Recipe = field(default_factory=Recipe)
     machine: Machine = field(default_factory=Machine)
@@ -157,10 +151,13 @@ class TrainSettings:
     allow_failed: bool = False
     force: bool = False
     command: str = ""
+    cluster: ClusterSettings | None = None
 
     def __post_init__(self) -> None:
         if self.start_from is not None:
             check_model_exists(self.start_from)
+        for teacher in self.teachers:
+            check_model_exists(teacher)
         if self.save_h5 is not None and self.save_h5.suffix.lower() not in (".h5", ".hdf5"):
             raise UsageError(f"--save-h5 {self.save_h5}: give a name that ends in .h5.")
         if self.save_h5 is not None and self.save_h5.absolute().is_relative_to(self.out.absolute()):
@@ -169,3 +166,5 @@ class TrainSettings:
             raise UsageError("--tensorboard needs TensorBoard: install malscan[tensorboard].")
         if self.split.folds and self.save_h5 is not None:
             raise UsageError("--save-h5 writes one model: it does not go with --folds.")
+        if self.cluster is not None and not self.split.folds:
+            raise UsageError("--cluster trains folds side by side: it needs --folds, as --folds 5.")

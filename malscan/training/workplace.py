@@ -12,7 +12,7 @@ from malscan.atomic import locked
 from malscan.devices import use_device
 from malscan.errors import MalscanError
 from malscan.model import METADATA
-from malscan.training.settings import TrainSettings
+from malscan.training.settings import Machine, TrainSettings
 
 FOLDS_RECORD = "cross_validation.json"
 """What tells a folder of a cross-validation from any other folder."""
@@ -37,9 +37,8 @@ def workplace(settings: TrainSettings) -> Iterator[Path]:
         raise MalscanError(f"cannot make the folder of {out}: {error.strerror}") from None
     with locked([settings.out]):
         _check_target(settings, out)
-        use_device(settings.machine.device)
-        if settings.machine.deterministic:
-            tf.config.experimental.enable_op_determinism()
+        if settings.cluster is None:
+            use_machine(settings.machine)
         state = out.with_name(f".{out.name}.malscan")
         try:
             state.mkdir(exist_ok=True)
@@ -54,6 +53,17 @@ def workplace(settings: TrainSettings) -> Iterator[Path]:
             with suppress(OSError):
                 state.rmdir()
         shutil.rmtree(state, ignore_errors=True)
+
+
+def use_machine(machine: Machine) -> None:
+    """Let this process train as the settings say.
+
+    Raises:
+        MalscanError: there is no such device.
+    """
+    use_device(machine.device)
+    if machine.deterministic:
+        tf.config.experimental.enable_op_determinism()
 
 
 def _check_target(settings: TrainSettings, out: Path) -> None:

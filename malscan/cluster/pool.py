@@ -1,0 +1,219 @@
+"""Tasks under way on a Dask cluster, and what becomes of them."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Generic, TypeVar
+from uuid import uuid4
+
+from distributed import Future, KilledWorker, as_completed
+
+from malscan.cluster.connect import Connection, connected
+from malscan.cluster.settings import ClusterSettings
+from malscan.errors import MalscanError
+from malscan.versions import versions
+
+Tag = TypeVar("Tag")
+
+_POLL_SECONDS = 0.05
+_WAIT_SECONDS = 1.0
+_LOOK_SECONDS = 2.0
+
+
+class Killed(Enum):
+    """Stands for the result of a task that has killed several workers."""
+
+    KILLED = "killed"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How to wait for a cluster.
+
+    Attributes:
+        check: called many times a second while waiting; ends the wait by raising.
+        busy: entered while there is nobody who could compute.
+        left_behind: gives the last sentence of an error: what there is, and what to do.
+        say: called with one line about what goes on.
+    """
+
+    check: Callable[[], object] = lambda: None
+    busy: Callable[[], AbstractContextManager[None]] = nullcontext
+    left_behind: Callable[[], str] = lambda: ""
+    say: Callable[[str], object] = lambda text: None
+
+
+class Pool(Generic[Tag]):
+    """Sends tasks to the workers of a cluster and collects their results as they come.
+
+    Attributes:
+        workers: number of worker processes, as of a moment ago.
+    """
+
+    def __init__(
+        self, connection: Connection, settings: ClusterSettings, patience: Patience
+    ) -> None:
+        """Wait for a worker.
+
+        Args:
+            connection: to the cluster.
+            settings: how long to wait for a worker.
+            patience: how to wait.
+
+        Raises:
+            MalscanError: there is no worker within that time.
+        """
+        self._connection = connection
+        self._client = connection.client
+        self._settings = settings
+        self._patience = patience
+        self._tags: dict[Any, Tag] = {}
+        self._completed = as_completed(
+            loop=self._client.loop, with_results=True, raise_errors=False
+        )
+        self._name = f"malscan-{uuid4().hex}"
+        self._sent = 0
+        self._looked = 0.0
+        self.workers = 0
+        self._look()
+
+    def __len__(self) -> int:
+        """Number of tasks under way."""
+        return len(self._tags)
+
+    def share(self, data: bytes) -> Future:
+        """Something that several tasks need; it is computed, so that no death can lose it."""
+        return self._client.submit(bytes, data, key=f"{self._name}-shared", pure=False)
+
+    def listen(self, topic: str, hear: Callable[[str], object]) -> None:
+        """Hear what tasks say.
+
+        Args:
+            topic: what they log their messages under.
+            hear: gets each message, in another thread.
+        """
+        self._client.subscribe_topic(topic, lambda event: hear(event[1]))
+
+    def submit(
+        self, tag: Tag, function: Callable[..., Any], *args: Any, urgent: bool = False
+    ) -> None:
+        """Send a task.
+
+        Args:
+            tag: comes back with its result.
+            function: what to call on the worker; returns no tuple, as Dask returns errors as one.
+            *args: its arguments.
+            urgent: before all others that wait.
+        """
+        self._sent += 1
+        # One group of tasks: Dask then deals them out one by one to whoever has least to do.
+        key, priority = (self._name, self._sent), 1 if urgent else 0
+        try:
+            future = self._client.submit(function, *args, key=key, pure=False, priority=priority)
+        except Exception:
+            if self._client.status == "running":
+                raise
+            raise self._lost() from None
+        self._tags[future.key] = tag
+        self._completed.add(future)
+
+    def finished(self, *, wait: bool) -> list[tuple[Tag, Any | Killed]]:
+        """What became of tasks that have finished since the last call.
+
+        Args:
+            wait: if there is none, wait a little for one.
+
+        Raises:
+            MalscanError: a task has failed, the scheduler is lost, or all workers are.
+        """
+        self._look()
+        until = time.monotonic() + _WAIT_SECONDS
+        while wait and self._tags and not self._completed.has_ready() and time.monotonic() < until:
+            self._patience.check()
+            time.sleep(_POLL_SECONDS)
+        return [
+            (self._tags.pop(future.key), self._outcome(result))
+            for future, result in self._completed.next_batch(block=False)
+        ]
+
+    def _outcome(self, result: Any) -> Any | Killed:
+        """What a result stands for; the future itself may have changed again since it came."""
+        if isinstance(result, BaseException):
+            raise self._lost()
+        if not isinstance(result, tuple):
+            return result
+        _, error, _ = result
+        if isinstance(error, KilledWorker):
+            return Killed.KILLED
+        if isinstance(error, MalscanError):
+            raise self._error(str(error))
+        kind = f"{type(error).__name__}: {error}"
+        if isinstance(error, ImportError | AttributeError):
+            raise self._error(
+                f"a worker of {self._settings} cannot run malscan ({kind}). Install malscan "
+                f"{versions()['malscan']} in the environment of the workers"
+            )
+        raise self._error(f"a worker of {self._settings} failed ({kind}); its log says more")
+
+    def _error(self, what: str) -> MalscanError:
+        return MalscanError(f"{what.rstrip('.')}. {self._patience.left_behind()}".strip())
+
+    def _lost(self) -> MalscanError:
+        return self._error(
+            f"lost the scheduler of {self._settings}. Start it again, or name another"
+        )
+
+    def _look(self) -> None:
+        """Count the workers now and then; where there is none, wait for one."""
+        if time.monotonic() < self._looked + _LOOK_SECONDS:
+            return
+        self._count()
+        if self.workers:
+            return
+        self._patience.say(f"waiting for a worker of {self._settings}")
+        with self._patience.busy():
+            until = time.monotonic() + self._settings.timeout
+            while not self.workers:
+                if time.monotonic() > until:
+                    raise self._no_worker()
+                self._patience.check()
+                time.sleep(_POLL_SECONDS)
+                self._count()
+
+    def _count(self) -> None:
+        try:
+            self.workers = len(self._client.nthreads())
+        except (OSError, ValueError, AttributeError, RuntimeError):
+            # A client that has lost its scheduler raises one of these, as the moment wants it.
+            raise self._lost() from None
+        self._connection.revive()
+        self._looked = time.monotonic()
+
+    def _no_worker(self) -> MalscanError:
+        before = "is left of" if self._sent else "has come to"
+        return self._error(
+            f"no worker {before} {self._settings} within {self._settings.timeout:g} s "
+            f"(--cluster-timeout). {self._advice()}"
+        )
+
+    def _advice(self) -> str:
+        if self._settings.is_batch:
+            return "See whether the batch system has started the jobs, and what their logs say."
+        if self._settings.is_local:
+            return "See whether this machine has enough memory for its workers."
+        return "Start workers: dask worker ADDRESS"
+
+
+@contextmanager
+def opened_pool(settings: ClusterSettings, patience: Patience) -> Iterator[Pool[Any]]:
+    """A pool on a cluster; what is under way when the context ends is given up.
+
+    Raises:
+        MalscanError: no scheduler, or no worker, within the time.
+    """
+    with ExitStack() as stack:
+        with patience.busy():
+            connection = stack.enter_context(connected(settings, patience.check))
+        yield Pool(connection, settings, patience)
