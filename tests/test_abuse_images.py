@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +30,15 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Specimen
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.fault("damaged, lying and odd images, held against strict decoders")
 def test_a_scan_of_damaged_files_is_taken_in_by_none(
-    cli: Cli, found: tuple[Path, list[Specimen]], monkeypatch: pytest.MonkeyPatch
+    cli: Cli,
+    found: tuple[Path, list[Specimen]],
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
 ) -> None:
     work, files = found
+    record_property("tried", len(files))
     monkeypatch.chdir(work)
 
     result = cli("scan", "corpus", "--out", "report.csv", "--quiet")
