@@ -44,8 +44,8 @@ def hear(event, args):
 sys.addaudithook(hear)
 cells, *models = sys.argv[1:]
 from malscan.cli import main
-# The first one is not there: it is for Python to load what it needs.
-for number, model in enumerate(["missing", *models], -1):
+# The first one comes twice: meeting it, Python loads what it needs.
+for number, model in enumerate([models[0], *models], -1):
     heard.clear()
     sys.argv = ["malscan", "scan", cells, "--out", f"{number}.csv", "--model", model]
     try:
