@@ -135,6 +135,7 @@ def _start_or_go_on(
         "left_out": sorted(read_patient_list(chosen)) if chosen else [],
         "network": str(settings.network),
         "started_from": None if source is None else load_model(source).sha256,
+        "teachers": [load_model(find_model(place)).sha256 for place in settings.teachers],
         "recipe": asdict(settings.recipe),
         "precision": str(settings.machine.precision),
         "versions": versions(),

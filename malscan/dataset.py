@@ -7,7 +7,15 @@ from pathlib import Path
 import pandas as pd
 
 from malscan.errors import MalscanError
-from malscan.labels import CLASSES, PARASITIZED, UNINFECTED, class_of_folder, class_of_path
+from malscan.labels import (
+    CLASSES,
+    PARASITIZED,
+    UNINFECTED,
+    class_folder_like,
+    class_of_folder,
+    class_of_path,
+)
+from malscan.near import did_you_mean
 from malscan.patients import PatientRule, patient_rule
 from malscan.settings import DataSettings
 from malscan.walk import CellImage, Walk
@@ -100,7 +108,8 @@ def _of_folder(settings: DataSettings, rule: PatientRule) -> LabelledCells:
             unlabelled += 1
     notes = list(walk.notes)
     if unlabelled:
-        notes.append(f"left out {unlabelled} images that lie in no class folder")
+        left_out = f"left out {unlabelled} images that lie in no class folder"
+        notes.append("; ".join([left_out, *_mistyped(data)]))
     return LabelledCells(cells, data, notes)
 
 
@@ -136,8 +145,16 @@ def _how_to_name_classes(data: Path) -> str:
         return (
             "Give a folder that holds two class folders, Parasitized and Uninfected, or name the "
             f"one that means parasitized with --positive. Folders there: {_shown(_folders(data))}."
+            f"{''.join(f' {found}: rename it.' for found in _mistyped(data))}"
         )
     return "The column label must name both classes, parasitized and uninfected."
+
+
+def _mistyped(data: Path) -> list[str]:
+    """Which folders are nearly called like a class, in words."""
+    others = [name for name in _folders(data) if class_of_folder(name) is None]
+    near = {name: class_folder_like(name) for name in others}
+    return [f"{name} looks like {meant}" for name, meant in near.items() if meant][:_NAMES_SHOWN]
 
 
 def _of_table(settings: DataSettings, rule: PatientRule) -> LabelledCells:
@@ -207,7 +224,8 @@ def _labels(table: pd.DataFrame, settings: DataSettings) -> list[str]:
     for row, name in enumerate(table["label"], start=2):
         if name not in known:
             raise MalscanError(
-                f"{settings.data}, line {row}: the label {name!r} is not known. Write parasitized "
-                "or uninfected, or name the label that means parasitized with --positive."
+                f"{settings.data}, line {row}: the label {name!r} is not known."
+                f"{did_you_mean(class_folder_like(name))} Write parasitized or uninfected, or name "
+                "the label that means parasitized with --positive."
             )
     return [known[name] for name in table["label"]]

@@ -8,7 +8,6 @@ data end early.
 
 import io
 import struct
-import zlib
 
 import numpy as np
 import tensorflow as tf
@@ -18,7 +17,6 @@ from malscan.jpeg import JPEG_START, is_plain_jpeg, read_strictly, size_of_jpeg
 from malscan.picture import (
     MAX_PIXELS,
     MAX_SIDE,
-    PNG_START,
     Decoded,
     Pixels,
     UnreadableImageError,
@@ -27,9 +25,13 @@ from malscan.picture import (
     from_16_bit,
     on_black,
 )
+from malscan.png import HEADER_BYTES, PNG_START, fault_of_png, picture_alone
 
-_PNG_HEADER_BYTES = 1024
 _PNG_DEPTH_8_RGB = b"\x08\x02"
+_PNG_AROUND_THE_PICTURE = HEADER_BYTES + 12 + 12
+"""Bytes of a PNG of three chunks that are not its compressed picture."""
+_BAD_PNG = "damaged: the PNG data cannot be decoded"
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
 def is_plain(data: bytes, any_size: bool) -> bool:
@@ -40,13 +42,15 @@ def is_plain(data: bytes, any_size: bool) -> bool:
         any_size: whether sides over `MAX_SIDE` are accepted.
 
     Returns:
-        Whether it is a PNG of 8-bit RGB, of an accepted size, whose header says no transparency
-        and no animation.
+        Whether it is a PNG of 8-bit RGB, of an accepted size, and of three chunks: without others
+        there is no transparency, no animation, and no wrong checksum of which libpng only warns.
     """
     if not data.startswith(PNG_START) or data[24:26] != _PNG_DEPTH_8_RGB:
         return False
-    head = data[33 : 33 + _PNG_HEADER_BYTES]
-    if b"IDAT" not in head or b"tRNS" in head or b"acTL" in head:
+    picture = int.from_bytes(data[HEADER_BYTES : HEADER_BYTES + 4], "big")
+    if data[HEADER_BYTES + 4 : HEADER_BYTES + 8] != b"IDAT" or not data.endswith(_PNG_END):
+        return False
+    if picture + _PNG_AROUND_THE_PICTURE != len(data):
         return False
     width, height = struct.unpack(">II", data[16:24])
     return bool(width * height <= MAX_PIXELS if any_size else max(width, height) <= MAX_SIDE)
@@ -81,6 +85,16 @@ def decode(data: bytes, *, any_size: bool = False) -> Decoded:
     """
     if not data:
         raise UnreadableImageError("the file is empty (0 bytes)")
+    try:
+        return _decode(data, any_size)
+    except (UnreadableImageError, MemoryError):
+        raise
+    except Exception:
+        # Decoders raise nearly any kind of error; one file must never end the scan of all.
+        raise UnreadableImageError("damaged: the image data cannot be decoded") from None
+
+
+def _decode(data: bytes, any_size: bool) -> Decoded:
     if data.startswith(PNG_START):
         return _decode_png(data, any_size)
     if data.startswith(JPEG_START) and is_plain_jpeg(data):
@@ -100,17 +114,22 @@ def _plain_jpeg(data: bytes, any_size: bool) -> Pixels | None:
 
 
 def _decode_png(data: bytes, any_size: bool) -> Decoded:
-    if len(data) < 33:
+    if len(data) < HEADER_BYTES:
         raise UnreadableImageError("truncated: the file ends inside the PNG header")
+    if data[12:16] != b"IHDR":
+        raise UnreadableImageError("damaged: the PNG header is not where it belongs")
     width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
     check_size(width, height, any_size)
     if _png_frames(data) > 1:
         raise UnreadableImageError("several frames: an animated PNG is not one cell")
+    if fault := fault_of_png(data):
+        raise UnreadableImageError(fault)
+    data = picture_alone(data)
     dtype = tf.uint16 if depth == 16 else tf.uint8
     try:
         pixels = tf.io.decode_png(data, channels=4, dtype=dtype).numpy()
     except tf.errors.InvalidArgumentError:
-        raise UnreadableImageError(_png_fault(data)) from None
+        raise UnreadableImageError(_BAD_PNG) from None
     if depth == 16:
         pixels = from_16_bit(pixels)
     elif depth < 8:
@@ -126,29 +145,13 @@ def _low_depth_png(data: bytes) -> Pixels:
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
             return np.asarray(image.convert("RGBA"))
+    except MemoryError:
+        raise
     except Exception:
         # Pillow is stricter with text chunks; what it raises may hold a memory address.
-        raise UnreadableImageError(_png_fault(data)) from None
+        raise UnreadableImageError(_BAD_PNG) from None
 
 
 def _png_frames(data: bytes) -> int:
     control = data.find(b"acTL", 33, data.find(b"IDAT", 33))
     return int.from_bytes(data[control + 4 : control + 8], "big") if control > 0 else 1
-
-
-def _png_fault(data: bytes) -> str:
-    """Say what is wrong with a PNG that the decoder refuses, by checking chunk after chunk."""
-    offset = len(PNG_START)
-    while offset + 8 <= len(data):
-        length, kind = struct.unpack(">I4s", data[offset : offset + 8])
-        end = offset + 8 + length
-        name = kind.decode("ascii", "backslashreplace")
-        if end + 4 > len(data):
-            return f"truncated: the file ends inside PNG chunk {name}"
-        (checksum,) = struct.unpack(">I", data[end : end + 4])
-        if zlib.crc32(data[offset + 4 : end]) != checksum:
-            return f"damaged: the checksum of PNG chunk {name} is wrong"
-        if kind == b"IEND":
-            return "damaged: the PNG data cannot be decoded"
-        offset = end + 4
-    return "truncated: the PNG has no end"

@@ -2,6 +2,8 @@
 
 import re
 
+from malscan.near import nearest
+
 PARASITIZED = "parasitized"
 UNINFECTED = "uninfected"
 UNCERTAIN = "uncertain"
@@ -30,6 +32,15 @@ def class_of_folder(name: str) -> str | None:
     'parasitized'
     """
     return _FOLDER_NAMES.get(name.strip().lower())
+
+
+def class_folder_like(name: str) -> str | None:
+    """Class folder name that a mistyped one was probably meant to be; None where none is near.
+
+    >>> class_folder_like("Uninfekted")
+    'uninfected'
+    """
+    return nearest(name.strip(), _FOLDER_NAMES, 0.75)
 
 
 def class_of_path(path: str) -> str | None:

@@ -47,11 +47,17 @@ class SeenImages:
         ]
 
     def with_those_of(self, model: str, others: "SeenImages | None") -> "SeenImages":
-        """These and what another model has seen, whose patients get its name before theirs."""
+        """These and what else another model has seen; its patients get its name before theirs."""
         if others is None:
             return self
-        rows = [(digest, part, f"{model}/{patient}") for digest, part, patient in others.rows()]
-        return SeenImages.of(self.rows() + rows)
+        mine = self.rows()
+        known = {(digest, part) for digest, part, _ in mine}
+        rows = [
+            (digest, part, f"{model}/{patient}")
+            for digest, part, patient in others.rows()
+            if (digest, part) not in known
+        ]
+        return SeenImages.of(mine + rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,13 @@ from malscan.cluster.settings import ClusterSettings
 from malscan.doubt import Band, check_band
 from malscan.errors import UsageError
 from malscan.kernel import Kernel
+from malscan.near import did_you_mean, nearest, nearest_path
 from malscan.report.names import STDOUT, check_montage, check_names
 from malscan.selection import EVERY_IMAGE, Selection
 from malscan.walk import check_paths
 
+EMBEDDED_NAME = "embedded"
+"""What stands for the embedded model where a model is named."""
 DEFAULT_BATCH_SIZE = 256
 LARGEST_BATCH = 8192
 YEAR = 366 * 24 * 3600
@@ -264,9 +267,10 @@ def check_model_exists(model: Path, wanted: str = "a folder made by `malscan tra
         UsageError: there is nothing.
     """
     if not os.path.exists(model) and not is_embedded(model):
-        raise UsageError(f"no such model: {model}. Give {wanted}.")
+        meant = nearest(str(model), [EMBEDDED_NAME], 0.8) or nearest_path(str(model))
+        raise UsageError(f"no such model: {model}.{did_you_mean(meant)} Give {wanted}.")
 
 
 def is_embedded(model: Path) -> bool:
     """Whether a name stands for the embedded model."""
-    return str(model) == "embedded" and not os.path.exists(model)
+    return str(model) == EMBEDDED_NAME and not os.path.exists(model)

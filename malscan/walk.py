@@ -8,6 +8,7 @@ from itertools import islice
 from malscan.errors import MalscanError, UsageError
 from malscan.image_names import is_image_name
 from malscan.labels import class_of_folder
+from malscan.near import did_you_mean, nearest_path
 from malscan.once import Once
 from malscan.selection import EVERY_IMAGE, Selection
 
@@ -244,8 +245,10 @@ def check_paths(paths: Iterable[str]) -> None:
     """
     for path in paths:
         if not os.path.lexists(path):
+            meant = nearest_path(path)
             shown = _shown(os.fsencode(path))
-            raise UsageError(f"no such file or folder: {shown}. Check the spelling.")
+            near = did_you_mean(meant and _shown(os.fsencode(meant)), " Check the spelling.")
+            raise UsageError(f"no such file or folder: {shown}.{near}")
 
 
 def _leads_to_folder(entry: os.DirEntry[bytes]) -> bool:

@@ -28,6 +28,7 @@ def check_alike(one: Path, other: Path) -> None:
         assert row[4] == same[4] or abs(float(row[4]) - float(same[4])) <= 1e-5
 
 
+@pytest.mark.slow
 def test_the_report_is_that_of_one_machine(cli: Cli, slides: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"no image")
     paths = (slides, tmp_path / "broken.png")

@@ -191,6 +191,7 @@ def test_workers_killed_at_random_cost_nothing_but_time(
     assert [row[0] for row in rows(report).values()] == ["ok"] * 120
 
 
+@pytest.mark.slow
 def test_an_image_that_kills_its_workers_is_a_failed_row_and_no_other_is(
     cli: Cli, cluster: LocalCluster, cells: Path, tmp_path: Path
 ) -> None:

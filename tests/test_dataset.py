@@ -80,6 +80,34 @@ def test_a_folder_name_above_the_data_labels_nothing(tmp_path: Path) -> None:
     assert found.notes == ["left out 1 images that lie in no class folder"]
 
 
+class TestMistypedNamesOfClasses:
+    @pytest.mark.parametrize("name", ["Uninfekted", "uninfectd", "Un-infected"])
+    def test_a_folder_that_is_nearly_called_like_the_missing_class_is_named(
+        self, labelled: Path, name: str
+    ) -> None:
+        (labelled / "Uninfected").rename(labelled / name)
+        with pytest.raises(MalscanError, match=f"{name} looks like uninfected: rename it"):
+            labelled_cells(labelled)
+
+    def test_the_british_spelling_is_a_class(self, labelled: Path) -> None:
+        (labelled / "Parasitized").rename(labelled / "parasitised")
+        assert len(labelled_cells(labelled).cells) == 12
+
+    def test_a_third_folder_that_is_nearly_called_like_a_class_is_no_silent_loss(
+        self, labelled: Path
+    ) -> None:
+        shutil.copytree(labelled / "Parasitized", labelled / "Parasitizd")
+        assert labelled_cells(labelled).notes == [
+            "left out 6 images that lie in no class folder; Parasitizd looks like parasitized"
+        ]
+
+    def test_a_mistyped_label_of_a_table_is_told_with_what_was_meant(self, tmp_path: Path) -> None:
+        table = tmp_path / "cells.csv"
+        table.write_text("path,label\na.png,uninfected\nb.png,parasitzed\n")
+        with pytest.raises(MalscanError, match=r"line 3: .* Did you mean parasitized\?"):
+            labelled_cells(table)
+
+
 class TestNameOfThePositiveClass:
     @pytest.fixture
     def renamed(self, labelled: Path) -> Path:

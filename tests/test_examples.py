@@ -1,11 +1,13 @@
-"""The examples for every night give commands that work, to cron and systemd that take them."""
+"""Every example gives commands that work, to cron, systemd, Snakemake, a shell and Python."""
 
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT, Cli
@@ -92,3 +94,122 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
 
     assert "malscan-nightly" not in done.stderr, done.stderr
     assert done.returncode == 0, done.stderr
+
+
+def of_snakemake(slide: str) -> list[str]:
+    """The shell line of the rule, filled in as Snakemake does."""
+    text = (EXAMPLES / "Snakefile").read_text()
+    rule = text[text.index("rule scan:") :]
+    line = "".join(re.findall(r'^ +"(.*)"$', rule[rule.index("shell:") :], re.MULTILINE))
+    outputs = dict(re.findall(r'(\w+)="(reports/.*)"', rule))
+    found = re.search(r'log:\s+"(.*)"', rule)
+    assert found
+    filled = line.format(
+        input=f"slides/{slide}", output=SimpleNamespace(**outputs), log=found[1]
+    ).format(batch=slide)
+    return shlex.split(filled)
+
+
+def test_the_rule_for_snakemake_makes_all_its_outputs(cli: Cli, lab: Path) -> None:
+    program, *args = of_snakemake("s1")
+    (lab / "slides/s1/broken.png").write_bytes(b"no image")
+
+    result = cli(*args)
+
+    assert program == "malscan"
+    assert result.code == 0, result.err
+    names = re.findall(r'"reports/(\{batch\}\..*?)"', (EXAMPLES / "Snakefile").read_text())
+    made = {path.name for path in (lab / "reports").iterdir()}
+    assert {name.format(batch="s1") for name in names} <= made
+    assert (lab / "reports/s1.failed.txt").read_text() == "slides/s1/broken.png\n"
+
+
+@pytest.mark.skipif(shutil.which("snakemake") is None, reason="Snakemake is not here")
+def test_snakemake_takes_the_rules(lab: Path) -> None:
+    snakefile = str(EXAMPLES / "Snakefile")
+    done = subprocess.run(
+        ["snakemake", "--snakefile", snakefile, "--cores", "2", "--dry-run"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "slides/s1" in done.stdout + done.stderr
+
+
+def test_the_python_script_prints_slides_and_surest_cells(
+    slides: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    script = str(EXAMPLES / "from_python.py")
+    monkeypatch.setattr(sys, "argv", [script, str(slides), str(tmp_path / "r.csv")])
+
+    runpy.run_path(script, run_name="__main__")
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines[:3]] == ["s1", "s2", "s3"]
+    assert [float(line.split()[0]) for line in lines[3:]] == sorted(
+        (float(line.split()[0]) for line in lines[3:]), reverse=True
+    )
+    assert len(lines) == 6
+    assert (tmp_path / "r.csv").exists()
+
+
+def test_the_python_script_tells_what_stops_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = str(EXAMPLES / "from_python.py")
+    monkeypatch.setattr(sys, "argv", [script, str(tmp_path / "gone"), str(tmp_path / "r.csv")])
+
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(script, run_name="__main__")
+
+    assert stopped.value.code == 2
+    assert "no such file or folder" in capsys.readouterr().err
+
+
+def adapt(folder: Path, cells: Path, more: str, program: str) -> subprocess.CompletedProcess[str]:
+    """Run the script with some program in the place of malscan."""
+    (folder / "malscan").write_text(f"#!/bin/sh\n{program}\n")
+    (folder / "malscan").chmod(0o755)
+    return subprocess.run(
+        [str(EXAMPLES / "adapt.sh"), str(cells), "own-model"],
+        cwd=folder,
+        env={"PATH": f"{folder}:/usr/bin:/bin", "MORE": more, "HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_adapting_trains_and_then_judges(tmp_path: Path) -> None:
+    cells = tmp_path / "own cells"
+    cells.mkdir()
+
+    done = adapt(tmp_path, cells, "--patient-folders", r"""printf '%s\n' "$*" >> lines""")
+
+    assert done.returncode == 0, done.stderr
+    train, evaluate = (tmp_path / "lines").read_text().splitlines()
+    assert train == f"train {cells} --from embedded --out own-model --patient-folders"
+    assert evaluate.startswith(f"evaluate {cells} --model own-model --compare embedded")
+    assert "--model own-model" in done.stdout
+
+
+def test_adapting_passes_a_missed_gate_on(tmp_path: Path) -> None:
+    done = adapt(tmp_path, tmp_path, "", 'test "$1" = train || exit 4')
+
+    assert done.returncode == 4
+    assert not done.stdout
+
+
+@pytest.mark.slow
+def test_adapting_to_drawn_cells_ends_with_a_model(labelled: Path, tmp_path: Path) -> None:
+    program = f'exec {sys.executable} -m malscan "$@"'
+
+    done = adapt(tmp_path, labelled, "", program)
+
+    assert done.returncode in (0, 4), done.stderr
+    assert (tmp_path / "own-model/model.json").exists()
+    assert (tmp_path / "own-model-check/report.html").exists()

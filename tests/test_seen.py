@@ -26,6 +26,11 @@ class TestSeenImages:
         both = SeenImages.of(ROWS[:1]).with_those_of("first", SeenImages.of(ROWS[1:3]))
         assert both.rows() == [ROWS[0], (0, "validation", "first/"), (7, "train", "first/C2")]
 
+    def test_what_both_have_seen_in_the_same_part_counts_once(self) -> None:
+        one, other = [(7, "train", "C2")], [(7, "train", "C9"), (7, "validation", "C9")]
+        both = SeenImages.of(one).with_those_of("first", SeenImages.of(other))
+        assert both.rows() == [(7, "train", "C2"), (7, "validation", "first/C9")]
+
     def test_a_model_that_does_not_tell_adds_nothing(self) -> None:
         seen = SeenImages.of(ROWS)
         assert seen.with_those_of("first", None) is seen

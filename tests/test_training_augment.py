@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from draw_cells import draw_cell
 
-from malscan.training.augment import augment
+from malscan.training.augment import augment, mix_neighbours
 
 
 def cells(number: int, size: int = 33) -> np.ndarray:
@@ -69,3 +69,35 @@ def test_the_heavily_changed_half_gets_other_backgrounds_in_two_thirds_of_cases(
     found = changed(np.repeat(cells(1), 400, axis=0))[:200]
     corners = np.median(found[:, [0, 0, -1, -1], [0, -1, 0, -1]].mean(axis=-1), axis=1)
     assert 0.55 < (corners > 0.3).mean() < 0.78
+
+
+class TestMixNeighbours:
+    IMAGES = np.arange(5, dtype=np.float32)[:, None, None, None] * np.ones((5, 2, 2, 3), np.float32)
+    TARGETS = np.eye(5, dtype=np.float32)
+
+    def mixed(self, alpha: float, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        images, targets = mix_neighbours(
+            tf.constant(self.IMAGES), tf.constant(self.TARGETS), alpha, tf.constant([seed, 2])
+        )
+        return images.numpy(), targets.numpy()
+
+    def test_image_and_target_hold_the_same_share_of_themselves_and_of_their_neighbour(
+        self,
+    ) -> None:
+        images, targets = self.mixed(1.0)
+        for place in range(5):
+            own, other = targets[place, place], targets[place, place - 1]
+            assert 0.5 <= own <= 1
+            assert own + other == pytest.approx(1)
+            expected = own * self.IMAGES[place] + other * self.IMAGES[place - 1]
+            np.testing.assert_allclose(images[place], expected, atol=1e-5)
+        assert len({round(float(targets[place, place]), 4) for place in range(5)}) == 5
+
+    def test_a_small_alpha_mixes_little(self) -> None:
+        shares = [np.diag(self.mixed(0.01, seed)[1]) for seed in range(20)]
+        assert np.median(shares) > 0.99
+        assert np.isfinite(shares).all()
+
+    def test_the_seed_says_how(self) -> None:
+        assert (self.mixed(1.0, 1)[1] == self.mixed(1.0, 1)[1]).all()
+        assert (self.mixed(1.0, 1)[1] != self.mixed(1.0, 2)[1]).any()

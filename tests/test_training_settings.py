@@ -22,6 +22,8 @@ from malscan.training.settings import Machine, SplitSettings, ThresholdGoal, Tra
         ("learning_rate", float("nan")),
         ("weight_decay", 1.5),
         ("label_smoothing", 0.6),
+        ("mixup", -0.1),
+        ("average", 1.0),
         ("patience", -1),
         ("seed", -1),
         ("seed", 2**32),
@@ -45,6 +47,7 @@ def test_the_notebook_preset_is_the_notebook() -> None:
     told = (preset.recipe.augmentation, preset.recipe.class_weights, preset.recipe.schedule)
     assert tuple(map(str, told)) == ("none", "none", "constant")
     assert (preset.recipe.label_smoothing, preset.recipe.patience) == (0, 0)
+    assert (preset.recipe.mixup, preset.recipe.average) == (0, 0)
     assert str(preset.recipe.keep) == "last"
 
 

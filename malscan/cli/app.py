@@ -1,30 +1,42 @@
 """The Typer app."""
 
+import sys
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
 
 from malscan import __version__
+from malscan.cli.console import keep_help_readable
 from malscan.cli.evaluate import evaluate
 from malscan.cli.fetch import fetch
 from malscan.cli.guard import guarded
+from malscan.cli.help import Command, Group
+from malscan.cli.last_words import last_words
 from malscan.cli.scan import scan
 from malscan.cli.train import train
+from malscan.errors import ExitCode
+from malscan.streams import fill_missing_descriptors, messages_to
 
 app = typer.Typer(
     name="malscan",
+    cls=Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help=(
         "Tell parasitized from uninfected red blood cells in microscope crops of thin blood "
-        "smears. For research use only, not for diagnosis."
+        "smears. For research use only, not for diagnosis.\n\n"
+        "Examples:\n"
+        "  malscan scan ./slides --out report.csv --out report.html\n"
+        "  malscan fetch ./malaria\n"
+        "  malscan train ./malaria/cell_images --out ./my-model\n"
+        "  malscan evaluate ./own_cells --model ./my-model\n\n"
+        "Each command tells more: malscan scan --help"
     ),
 )
-app.command()(fetch)
-app.command()(train)
-app.command()(evaluate)
-app.command()(scan)
+for command in (fetch, train, evaluate, scan):
+    app.command(cls=Command)(command)
 
 
 def _print_version(asked: bool) -> None:
@@ -34,9 +46,10 @@ def _print_version(asked: bool) -> None:
         from malscan.model import embedded_model_name
 
         with guarded(verbose=False):
-            typer.echo(f"malscan {__version__}")
-            typer.echo(f"tensorflow {installed_version('tensorflow')}")
-            typer.echo(f"embedded model {embedded_model_name()}")
+            model = embedded_model_name()
+        typer.echo(f"malscan {__version__}")
+        typer.echo(f"tensorflow {installed_version('tensorflow')}")
+        typer.echo(f"embedded model {model}")
         raise typer.Exit
 
 
@@ -54,4 +67,18 @@ def options(
 
 def main() -> None:
     """Entry point of the console script."""
-    app()
+    fill_missing_descriptors()
+    with ExitStack() as stack:
+        if sys.stderr is sys.__stderr__:  # else who calls this has a process of their own
+            sys.stderr = messages_to(2)
+            stack.enter_context(last_words())
+        keep_help_readable()
+        try:
+            # Also where it runs as `python -m malscan`, so that help and completion name one
+            # program.
+            app(prog_name="malscan")
+        except OSError as error:
+            # Commands deal with their own: this is of help that stdout does not take.
+            sys.stdout = None
+            typer.echo(f"malscan: cannot write to stdout: {error.strerror}", err=True)
+            raise SystemExit(ExitCode.FAILED) from None

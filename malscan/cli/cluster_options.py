@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-_CLUSTER = "Beyond one machine (pip install 'malscan[cluster]')"
+_CLUSTER = "Beyond one machine (extra: cluster)"
 
 Cluster = Annotated[
     str | None,
@@ -12,6 +12,7 @@ Cluster = Annotated[
         metavar="WHERE",
         help="Dask scheduler tcp://HOST:PORT; or local, slurm, pbs, sge, lsf, with :N workers.",
         rich_help_panel=_CLUSTER,
+        hidden=True,
     ),
 ]
 ClusterTimeout = Annotated[
@@ -20,9 +21,15 @@ ClusterTimeout = Annotated[
         metavar="SECONDS",
         help="Give up if no scheduler, or no worker, is there for so long.",
         rich_help_panel=_CLUSTER,
+        hidden=True,
     ),
 ]
 ShardSize = Annotated[
     int,
-    typer.Option(metavar="N", help="Images to send to a worker at once.", rich_help_panel=_CLUSTER),
+    typer.Option(
+        metavar="N",
+        help="Images to send to a worker at once.",
+        rich_help_panel=_CLUSTER,
+        hidden=True,
+    ),
 ]

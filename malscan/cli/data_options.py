@@ -9,10 +9,17 @@ _DATA = "Data"
 _MESSAGES = "Messages"
 
 
-def file_option(option_help: str, panel: str, metavar: str = "FILE") -> typer.models.OptionInfo:
+def file_option(
+    option_help: str, panel: str, metavar: str = "FILE", *, hidden: bool = False
+) -> typer.models.OptionInfo:
     """An option that takes an existing file."""
     return typer.Option(
-        metavar=metavar, exists=True, dir_okay=False, help=option_help, rich_help_panel=panel
+        metavar=metavar,
+        exists=True,
+        dir_okay=False,
+        help=option_help,
+        rich_help_panel=panel,
+        hidden=hidden,
     )
 
 
@@ -20,8 +27,7 @@ Data = Annotated[
     Path | None,
     typer.Argument(
         metavar="DATA",
-        exists=True,
-        help="Folder with two class folders, or a table (CSV): path,label[,patient].",
+        help="Folder with two class folders, or a table (CSV).",
         show_default="what 'malscan fetch' brought",
     ),
 ]
@@ -29,23 +35,28 @@ Positive = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Class folder or label that means parasitized, if not a usual name.",
+        help="Name of the parasitized class, if unusual.",
         rich_help_panel=_DATA,
     ),
 ]
 PatientMap = Annotated[
     list[Path] | None,
-    file_option("Table of patients: path,patient, or an official mapping; repeatable.", _DATA),
+    file_option("Table path,patient or official one; repeatable.", _DATA),
 ]
 PatientPattern = Annotated[
     str | None,
     typer.Option(
-        metavar="REGEX", help="Finds the patient in the path (first group).", rich_help_panel=_DATA
+        metavar="REGEX",
+        help="Finds the patient in the path: first group, or whole match.",
+        rich_help_panel=_DATA,
+        hidden=True,
     ),
 ]
 PatientFolders = Annotated[
     bool,
-    typer.Option("--patient-folders", help="One folder a patient.", rich_help_panel=_DATA),
+    typer.Option(
+        "--patient-folders", help="One folder a patient.", rich_help_panel=_DATA, hidden=True
+    ),
 ]
 AllowFailed = Annotated[
     bool,
@@ -53,11 +64,17 @@ AllowFailed = Annotated[
         "--allow-failed",
         help="Go on though over 5 % of the images cannot be read.",
         rich_help_panel=_DATA,
+        hidden=True,
     ),
 ]
 AnySize = Annotated[
     bool,
-    typer.Option("--any-size", help="Take images over 512 pixels, too.", rich_help_panel=_DATA),
+    typer.Option(
+        "--any-size",
+        help="Accept images over 512 pixels on a side.",
+        rich_help_panel=_DATA,
+        hidden=True,
+    ),
 ]
 
 Quiet = Annotated[

@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,9 @@ import typer
 from malscan.cli import data_options as shared
 from malscan.cli import machine_options, model_options
 from malscan.cli.guard import guarded
+from malscan.cli.help import HelpAll
 from malscan.evaluation.settings import EvaluateSettings, GateOn, Gates
+from malscan.memory import check_address_space
 from malscan.place import default_cells
 from malscan.quiet import native_output_hidden
 from malscan.settings import (
@@ -28,9 +29,7 @@ _GATES = "Gates (exit 4 where one is missed)"
 
 
 def _gate(name: str) -> typer.models.OptionInfo:
-    return typer.Option(
-        metavar="X", min=0.0, max=1.0, help=f"Least {name}, 0..1.", rich_help_panel=_GATES
-    )
+    return typer.Option(metavar="X", help=f"Least {name}, 0..1.", rich_help_panel=_GATES)
 
 
 def evaluate(
@@ -50,6 +49,7 @@ def evaluate(
             "--allow-seen",
             help="Keep patients that the model has seen; figures are too good.",
             rich_help_panel="Data",
+            hidden=True,
         ),
     ] = False,
     any_size: shared.AnySize = False,
@@ -58,14 +58,18 @@ def evaluate(
         typer.Option(
             metavar="MODEL",
             help="Model to judge: folder, .keras or .h5.",
-            show_default="$MALSCAN_MODEL, else the embedded model",
+            autocompletion=model_options.embedded_name,
+            show_default="$MALSCAN_MODEL, else embedded",
             rich_help_panel=_MODEL,
         ),
     ] = None,
     compare: Annotated[
         Path | None,
         typer.Option(
-            metavar="MODEL", help="Second model for the same cells.", rich_help_panel=_MODEL
+            metavar="MODEL",
+            help="Second model for the same cells.",
+            autocompletion=model_options.embedded_name,
+            rich_help_panel=_MODEL,
         ),
     ] = None,
     rescale: model_options.Rescale = None,
@@ -76,7 +80,7 @@ def evaluate(
         float | None,
         typer.Option(
             metavar="SHARE",
-            help="Give PPV and NPV at this share of parasitized cells, 0..1, too.",
+            help="Share of parasitized cells for PPV and NPV, 0..1.",
             rich_help_panel=_MODEL,
         ),
     ] = None,
@@ -86,22 +90,29 @@ def evaluate(
     min_accuracy: Annotated[float | None, _gate("accuracy")] = None,
     min_sensitivity: Annotated[float | None, _gate("sensitivity")] = None,
     min_specificity: Annotated[float | None, _gate("specificity")] = None,
-    min_auc: Annotated[float | None, _gate("area under the ROC curve")] = None,
+    min_auc: Annotated[float | None, _gate("ROC AUC")] = None,
     gate_on: Annotated[
         GateOn,
         typer.Option(
-            help="Compare the figure, or the lower end of its interval.", rich_help_panel=_GATES
+            metavar="END",
+            help="point: figure; lower: end of its interval.",
+            rich_help_panel=_GATES,
         ),
     ] = GateOn.POINT,
     quiet: shared.Quiet = False,
     verbose: shared.Verbose = False,
+    help_all: HelpAll = False,
 ) -> None:
     """Judge a model by labelled cells of patients whom it has not seen.
 
-    Example: malscan evaluate ./own_cells --out ./check --min-sensitivity 0.95
+    Examples:
+      malscan evaluate ./own_cells --out ./check
+      malscan evaluate ./own_cells --min-sensitivity 0.95 --gate-on lower
+      malscan evaluate ./own_cells --model ./my-model --compare embedded
 
-    Exit codes: 0 done; 1 failed; 2 usage; 3 done, but some images could not be read; 4 a gate was
-    missed; 75 another run writes to this folder; 130 interrupted; 143 terminated.
+    Exit codes: 0 done, 1 failed, 2 usage, 3 done but some images could not
+    be read, 4 a gate was missed, 75 another run at work, 130 interrupted,
+    143 terminated.
     """
     with guarded(verbose=verbose):
         settings = EvaluateSettings(
@@ -132,6 +143,7 @@ def evaluate(
 
 
 def _run(settings: EvaluateSettings, stop: StopRequests, quiet: bool) -> int:
+    check_address_space()
     from malscan.cli.console import bars_wanted
     from malscan.cli.evaluate_display import EvaluateDisplay, print_evaluation, print_missed_gates
     from malscan.evaluate import evaluate as run
@@ -141,9 +153,7 @@ def _run(settings: EvaluateSettings, stop: StopRequests, quiet: bool) -> int:
         result = run(settings, display.listener())
     finally:
         display.close()
-    # The figures are there; that nobody reads the messages is no failure.
-    with suppress(BrokenPipeError):
-        if not quiet:
-            print_evaluation(result, settings)
-        print_missed_gates(result)
+    if not quiet:
+        print_evaluation(result, settings)
+    print_missed_gates(result)
     return result.exit_code

@@ -1,12 +1,13 @@
 """`malscan fetch`."""
 
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from malscan.cli.guard import guarded
+from malscan.cli.help import HelpAll
 from malscan.errors import UsageError
 from malscan.fetch.settings import (
     DEFAULT_RETRIES,
@@ -32,14 +33,14 @@ def fetch(
         typer.Argument(
             metavar="DEST",
             help="Folder that gets cell_images and patients.csv.",
-            show_default="$MALSCAN_DATA, else malscan's folder among your data",
+            show_default="$MALSCAN_DATA, else malscan's data folder",
         ),
     ] = None,
     url: Annotated[
         str | None,
         typer.Option(
             metavar="URL",
-            help="Mirror of cell_images.zip: http, https or file; the mapping files lie beside.",
+            help="Mirror of cell_images.zip: http, https or file.",
             show_default="NLM's addresses",
             rich_help_panel=_SOURCE,
         ),
@@ -67,7 +68,7 @@ def fetch(
         int,
         typer.Option(
             metavar="N",
-            help="Attempts in a row that may bring nothing, after the first.",
+            help="Fruitless attempts in a row that are borne.",
             rich_help_panel=_LINE,
         ),
     ] = DEFAULT_RETRIES,
@@ -75,8 +76,7 @@ def fetch(
         int | None,
         typer.Option(
             metavar="N",
-            help="Unpack only the first whole patients with at least N images. The whole archive "
-            "is downloaded all the same.",
+            help="Unpack only whole patients: N images or more.",
             rich_help_panel=_KEPT,
         ),
     ] = None,
@@ -114,15 +114,19 @@ def fetch(
         bool,
         typer.Option("--verbose", "-v", help="Print more detail.", rich_help_panel=_MESSAGES),
     ] = False,
+    help_all: HelpAll = False,
 ) -> None:
     """Download the NIH/NLM cell images (353 MB), verify and unpack them.
 
-    Example: malscan fetch ./malaria
+    Examples:
+      malscan fetch ./malaria
+      malscan fetch ./malaria --from-file cell_images.zip
+      malscan fetch ./malaria --check
 
     Whatever ends it, the same command goes on where it stopped.
 
-    Exit codes: 0 done or whole already; 1 failed or, with --check, not whole; 2 usage; 75
-    another run fetches into DEST; 130 interrupted; 143 terminated.
+    Exit codes: 0 done or whole already, 1 failed or (--check) not whole,
+    2 usage, 75 another run at work, 130 interrupted, 143 terminated.
     """
     with guarded(verbose=verbose):
         place = dest or data_folder()
@@ -154,9 +158,7 @@ def _fetch(settings: FetchSettings, quiet: bool) -> int:
     with StopRequests() as stop, FetchDisplay(quiet, stop.check) as display:
         result = run(settings, display.listener())
     if not quiet:
-        # The images are there; that nobody reads the messages is no failure.
-        with suppress(BrokenPipeError):
-            print_fetch(result)
+        print_fetch(result)
     return 0
 
 
@@ -168,6 +170,5 @@ def _check(settings: CheckSettings, quiet: bool, verbose: bool) -> int:
     hidden = native_output_hidden(not verbose) if settings.decode else nullcontext()
     with StopRequests() as stop, hidden, FetchDisplay(quiet, stop.check) as display:
         result = run(settings, display.listener())
-    with suppress(BrokenPipeError):
-        print_check(result, quiet, verbose)
+    print_check(result, quiet, verbose)
     return result.exit_code

@@ -12,8 +12,16 @@ PrecisionOption = Annotated[
     Precision,
     typer.Option(
         "--precision",
-        help="Numbers to compute in; bfloat16: processors and GPUs that have it; float16: GPU.",
+        metavar="KIND",
+        help="Numbers to compute in: auto, float32, bfloat16 (where the hardware has it) or "
+        "float16 (GPU).",
         rich_help_panel=MACHINE,
+        hidden=True,
     ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, gpu or gpu:N.", rich_help_panel=MACHINE)]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="DEVICE", help="auto, cpu, gpu or gpu:N.", rich_help_panel=MACHINE, hidden=True
+    ),
+]

@@ -15,7 +15,7 @@ Verbose = Annotated[
     typer.Option(
         "--verbose",
         "-v",
-        help="Print model, devices, every failed image and times, too.",
+        help="Print model, devices, failures and times, too.",
         rich_help_panel=_MESSAGES,
     ),
 ]
@@ -23,7 +23,7 @@ LogFile = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Append what happens to FILE, with times, whatever is printed.",
+        help="Append what happens to FILE, with times.",
         rich_help_panel=_MESSAGES,
     ),
 ]

@@ -5,25 +5,36 @@ from typing import Annotated
 
 import typer
 
-from malscan.cli.walk_options import WHAT
+from malscan.cli.model_options import embedded_name
+from malscan.cli.walk_options import WHICH
+from malscan.report.names import SUFFIXES
 
 _MODEL = "Model"
 _NIGHTLY = "Run again and again"
 _REPORTS = "Reports"
 _FAILURES = "Images that cannot be read"
 
+
+def report_names(incomplete: str) -> list[str]:
+    """Names that a report may get, once the dot of its suffix is typed; else files are offered."""
+    stem, dot, _ = incomplete.rpartition(".")
+    return [stem + suffix for suffix in SUFFIXES] if dot else []
+
+
 Paths = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="PATH", help="Folders of cell images (with all below), or single files."
+        metavar="PATH",
+        help="Folders of cell images, with all below, or files.",
+        show_default=False,
     ),
 ]
 Out = Annotated[
     list[str] | None,
     typer.Option(
         metavar="REPORT",
-        help="Report to write: .csv, .json, .jsonl, .html or .parquet; may be repeated. "
-        "'-' is CSV to stdout.",
+        help=f"Report to write: {', '.join(SUFFIXES)}; repeatable; '-': CSV to stdout.",
+        autocompletion=report_names,
     ),
 ]
 MontageDir = Annotated[
@@ -31,6 +42,8 @@ MontageDir = Annotated[
     typer.Option(
         metavar="DIR",
         help="Folder for contact sheets: the cells of each slide worth a look, as PNG.",
+        rich_help_panel=_REPORTS,
+        hidden=True,
     ),
 ]
 AnySize = Annotated[
@@ -38,7 +51,8 @@ AnySize = Annotated[
     typer.Option(
         "--any-size",
         help="Accept images over 512 pixels on a side.",
-        rich_help_panel=WHAT,
+        rich_help_panel=WHICH,
+        hidden=True,
     ),
 ]
 AllowEmpty = Annotated[
@@ -46,15 +60,17 @@ AllowEmpty = Annotated[
     typer.Option(
         "--allow-empty",
         help="If there is no image, write an empty report and exit 0.",
-        rich_help_panel=WHAT,
+        rich_help_panel=WHICH,
+        hidden=True,
     ),
 ]
 ModelPath = Annotated[
     Path | None,
     typer.Option(
         metavar="MODEL",
-        help="Folder made by 'malscan train', or a .keras or .h5 file.",
-        show_default="$MALSCAN_MODEL, else the embedded model",
+        help="Folder of 'malscan train', .keras or .h5 file.",
+        autocompletion=embedded_name,
+        show_default="$MALSCAN_MODEL, else embedded",
         rich_help_panel=_MODEL,
     ),
 ]
@@ -65,13 +81,14 @@ Uncertain = Annotated[
         help="Call a cell uncertain from LOW on, below HIGH; 0 0: none.",
         show_default="the model's",
         rich_help_panel=_MODEL,
+        hidden=True,
     ),
 ]
 Update = Annotated[
     bool,
     typer.Option(
         "--update",
-        help="Compute only what is new or changed since the last run of this report.",
+        help="Compute only what is new or changed.",
         rich_help_panel=_NIGHTLY,
     ),
 ]
@@ -81,13 +98,14 @@ VerifyContent = Annotated[
         "--verify-content",
         help="Tell changed images by content, not by size and time.",
         rich_help_panel=_NIGHTLY,
+        hidden=True,
     ),
 ]
 Settle = Annotated[
     float,
     typer.Option(
         metavar="SECONDS",
-        help="Leave images for the next run that were changed less than this ago; 0: none.",
+        help="Leave out images changed so recently.",
         rich_help_panel=_NIGHTLY,
     ),
 ]
@@ -95,7 +113,7 @@ Wait = Annotated[
     float,
     typer.Option(
         metavar="SECONDS",
-        help="Wait for another run that writes this report.",
+        help="Wait so long for another run.",
         rich_help_panel=_NIGHTLY,
     ),
 ]
@@ -105,6 +123,7 @@ StallTimeout = Annotated[
         metavar="SECONDS",
         help="Give up if nothing can be read for so long; 0: never.",
         rich_help_panel=_NIGHTLY,
+        hidden=True,
     ),
 ]
 MinCells = Annotated[
@@ -113,6 +132,7 @@ MinCells = Annotated[
         metavar="N",
         help="Mark slides with fewer classified cells as unreliable.",
         rich_help_panel=_REPORTS,
+        hidden=True,
     ),
 ]
 SummaryOnly = Annotated[
@@ -121,6 +141,7 @@ SummaryOnly = Annotated[
         "--summary-only",
         help="Leave the images out of the reports.",
         rich_help_panel=_REPORTS,
+        hidden=True,
     ),
 ]
 FailedTo = Annotated[
@@ -141,6 +162,7 @@ FailOnFailed = Annotated[
         "--fail-on-failed",
         help="Stop at the first one, exit 1, no report.",
         rich_help_panel=_FAILURES,
+        hidden=True,
     ),
 ]
 DryRun = Annotated[

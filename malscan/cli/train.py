@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,10 @@ from malscan.cli import cluster_options, machine_options
 from malscan.cli import data_options as shared
 from malscan.cli import train_options as options
 from malscan.cli.guard import guarded
+from malscan.cli.help import HelpAll
 from malscan.cluster.settings import TIMEOUT, ClusterSettings
 from malscan.errors import UsageError
+from malscan.memory import check_address_space
 from malscan.place import default_cells
 from malscan.quiet import native_output_hidden
 from malscan.settings import DataSettings, Precision
@@ -61,6 +62,10 @@ def train(
     weight_decay: options.WeightDecay = None,
     label_smoothing: options.LabelSmoothing = None,
     augment: options.Augment = None,
+    mixup: options.Mixup = None,
+    average: options.Average = None,
+    teacher: options.Teacher = None,
+    teacher_share: options.TeacherShare = None,
     class_weights: options.ClassWeightsOption = None,
     keep: options.KeepOption = None,
     patience: options.Patience = None,
@@ -75,18 +80,19 @@ def train(
     cluster_timeout: cluster_options.ClusterTimeout = TIMEOUT,
     quiet: shared.Quiet = False,
     verbose: shared.Verbose = False,
+    help_all: HelpAll = False,
 ) -> None:
-    """Train a model on labelled cells; the patients of train and test are never the same.
+    """Train a model on labelled cells; no patient is in both train and test.
 
     Examples:
-    malscan train ./cell_images --out ./my-model
-    malscan train ./own_cells --from embedded --out ./own-model
-    malscan train ./cell_images --preset notebook --save-h5 malaria.h5 --out ./notebook
+      malscan train ./cell_images --out ./my-model
+      malscan train ./own_cells --from embedded --out ./own-model
+      malscan train ./cell_images --preset notebook --out ./notebook
 
     A training that was killed goes on when the same command is given again.
 
-    Exit codes: 0 done; 1 failed; 2 usage; 3 done, but some images could not be read; 75 another
-    training writes this model; 130 interrupted; 143 terminated.
+    Exit codes: 0 done, 1 failed, 2 usage, 3 done but some images could not
+    be read, 75 another run at work, 130 interrupted, 143 terminated.
     """
     with guarded(verbose=verbose):
         chosen = _preset(preset, start_from)
@@ -102,6 +108,7 @@ def train(
             out=out,
             network=_network(chosen, network, start_from),
             start_from=start_from,
+            teachers=tuple(teacher or ()),
             split=SplitSettings(
                 kind=split or chosen.split,
                 file=split_file,
@@ -120,6 +127,9 @@ def train(
                 weight_decay=weight_decay,
                 label_smoothing=label_smoothing,
                 augmentation=augment,
+                mixup=mixup,
+                average=average,
+                teacher_share=teacher_share,
                 class_weights=class_weights,
                 keep=keep,
                 patience=patience,
@@ -162,6 +172,7 @@ def _recipe(preset: Preset, **given: Any) -> Recipe:
 
 
 def _run(settings: TrainSettings, stop: StopRequests, quiet: bool) -> int:
+    check_address_space()
     from malscan.cli.console import bars_wanted
     from malscan.cli.train_display import TrainDisplay, print_folds, print_training
     from malscan.cross_validate import cross_validate
@@ -175,12 +186,10 @@ def _run(settings: TrainSettings, stop: StopRequests, quiet: bool) -> int:
             result = run(settings, display.listener())
     finally:
         display.close()
-    # The model is there; that nobody reads the messages is no failure.
-    with suppress(BrokenPipeError):
-        if settings.split.folds:
-            if not quiet:
-                print_folds(folds)
-            return folds.exit_code
+    if settings.split.folds:
         if not quiet:
-            print_training(result)
+            print_folds(folds)
+        return folds.exit_code
+    if not quiet:
+        print_training(result)
     return result.exit_code

@@ -8,6 +8,7 @@ import typer
 
 from malscan.cli.data_options import file_option
 from malscan.cli.machine_options import MACHINE
+from malscan.cli.model_options import embedded_name
 from malscan.training.recipe import (
     PRESETS,
     Augmentation,
@@ -21,7 +22,7 @@ from malscan.training.recipe import (
 from malscan.training.settings import Cache
 
 _SPLIT = "Split"
-_TRAINING = "Training (defaults: as the preset has them)"
+_TRAINING = "Training (defaults: those of the preset)"
 _RECIPE = PRESETS["default"].recipe
 
 
@@ -37,44 +38,66 @@ Out = Annotated[Path, typer.Option(metavar="MODEL_DIR", help="Model folder to ma
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing model.")]
 Name = Annotated[
     str | None,
-    typer.Option(help="What reports will call the model.", show_default="name of MODEL_DIR"),
+    typer.Option(
+        metavar="NAME",
+        help="What reports will call the model.",
+        show_default="name of MODEL_DIR",
+        hidden=True,
+    ),
 ]
 SaveH5 = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Write the network as Keras .h5, too.")
+    Path | None,
+    typer.Option(metavar="FILE", help="Write the network as Keras .h5, too.", hidden=True),
 ]
 
 Split = Annotated[
     SplitKind | None,
     typer.Option(
-        help="What stays together; notebook: the first 20 % by name validate.",
+        metavar="BY",
+        help="What stays together: patient, cell or notebook.",
         show_default="patient",
         rich_help_panel=_SPLIT,
     ),
 ]
-SplitFile = Annotated[Path | None, file_option("Use a split.csv of an earlier training.", _SPLIT)]
+SplitFile = Annotated[
+    Path | None, file_option("Use a split.csv of an earlier training.", _SPLIT, hidden=True)
+]
 TestPatients = Annotated[
-    Path | None, file_option("Test patients, one a line; --folds leaves them out.", _SPLIT)
+    Path | None, file_option("Test patients, one a line; --folds: left out.", _SPLIT, hidden=True)
 ]
 TestShare = Annotated[
     float,
-    typer.Option(min=0.0, max=0.9, help="Share for test; 0 for no test.", rich_help_panel=_SPLIT),
+    typer.Option(
+        metavar="SHARE",
+        help="Share for test, 0..0.9; 0: no test.",
+        rich_help_panel=_SPLIT,
+        hidden=True,
+    ),
 ]
 ValidationShare = Annotated[
     float,
-    typer.Option(min=0.001, max=0.9, help="Share for validation.", rich_help_panel=_SPLIT),
+    typer.Option(
+        metavar="SHARE",
+        help="Share for validation, 0.001..0.9.",
+        rich_help_panel=_SPLIT,
+        hidden=True,
+    ),
 ]
 Folds = Annotated[
     int,
     typer.Option(
-        min=0, help="Cross-validate by patient in this many folds.", rich_help_panel=_SPLIT
+        metavar="N",
+        help="Cross-validate by patient; 0: one model.",
+        rich_help_panel=_SPLIT,
     ),
 ]
 
 Preset = Annotated[
     PresetName | None,
     typer.Option(
-        help="Way to train; adapt: for --from; notebook: as the origin.",
-        show_default="default, with --from adapt",
+        metavar="NAME",
+        help="Way to train: default, adapt (with --from) or notebook.",
+        show_default="default; with --from: adapt",
         rich_help_panel=_TRAINING,
     ),
 ]
@@ -83,18 +106,24 @@ From = Annotated[
     typer.Option(
         "--from",
         metavar="MODEL",
-        help="Start from this model folder; embedded: from the embedded model.",
+        help="Start from a model folder, or 'embedded'.",
+        autocompletion=embedded_name,
         rich_help_panel=_TRAINING,
     ),
 ]
 Network = Annotated[
     NetworkName | None,
-    typer.Option(help="Architecture.", show_default="compact", rich_help_panel=_TRAINING),
+    typer.Option(
+        metavar="NAME",
+        help=f"Untrained network: {' or '.join(NetworkName)}.",
+        show_default="compact",
+        rich_help_panel=_TRAINING,
+    ),
 ]
 Epochs = Annotated[
     int | None,
     typer.Option(
-        min=1,
+        metavar="N",
         help="Passes over the cells.",
         show_default=str(_RECIPE.epochs),
         rich_help_panel=_TRAINING,
@@ -103,23 +132,30 @@ Epochs = Annotated[
 BatchSize = Annotated[
     int | None,
     typer.Option(
-        min=1,
+        metavar="N",
         help="Cells to a step.",
         show_default=str(_RECIPE.batch_size),
+        hidden=True,
         rich_help_panel=_TRAINING,
     ),
 ]
 OptimizerOption = Annotated[
     Optimizer | None,
     typer.Option(
-        "--optimizer", help="Rule of the steps.", show_default="adamw", rich_help_panel=_TRAINING
+        "--optimizer",
+        help="Rule of the steps.",
+        show_default="adamw",
+        hidden=True,
+        rich_help_panel=_TRAINING,
     ),
 ]
 LearningRate = Annotated[
     float | None,
     typer.Option(
+        metavar="RATE",
         help="Highest learning rate.",
         show_default=str(_RECIPE.learning_rate),
+        hidden=True,
         rich_help_panel=_TRAINING,
     ),
 ]
@@ -129,24 +165,27 @@ ScheduleOption = Annotated[
         "--schedule",
         help="How the learning rate changes.",
         show_default="cosine",
+        hidden=True,
         rich_help_panel=_TRAINING,
     ),
 ]
 WeightDecay = Annotated[
     float | None,
     typer.Option(
+        metavar="X",
         help="Weight decay of AdamW.",
         show_default=str(_RECIPE.weight_decay),
+        hidden=True,
         rich_help_panel=_TRAINING,
     ),
 ]
 LabelSmoothing = Annotated[
     float | None,
     typer.Option(
-        min=0.0,
-        max=0.5,
-        help="Share of a label to spread.",
+        metavar="SHARE",
+        help="Share of a label that is spread over both classes, 0..0.5.",
         show_default=str(_RECIPE.label_smoothing),
+        hidden=True,
         rich_help_panel=_TRAINING,
     ),
 ]
@@ -156,7 +195,47 @@ Augment = Annotated[
         "--augment",
         help="Random changes of training cells.",
         show_default="cells",
+        hidden=True,
         rich_help_panel=_TRAINING,
+    ),
+]
+Mixup = Annotated[
+    float | None,
+    typer.Option(
+        metavar="ALPHA",
+        help="Mix neighbours by shares from Beta(ALPHA, ALPHA); 0: not.",
+        show_default=str(_RECIPE.mixup),
+        rich_help_panel=_TRAINING,
+        hidden=True,
+    ),
+]
+Average = Annotated[
+    float | None,
+    typer.Option(
+        metavar="DECAY",
+        help="Keep a moving average of the weights; 0: not.",
+        show_default=str(_RECIPE.average),
+        rich_help_panel=_TRAINING,
+        hidden=True,
+    ),
+]
+Teacher = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="MODEL",
+        help="Learn what this model says of the cells, too; again for more.",
+        rich_help_panel=_TRAINING,
+        hidden=True,
+    ),
+]
+TeacherShare = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Share of a target that teachers say.",
+        show_default=str(_RECIPE.teacher_share),
+        rich_help_panel=_TRAINING,
+        hidden=True,
     ),
 ]
 ClassWeightsOption = Annotated[
@@ -165,6 +244,7 @@ ClassWeightsOption = Annotated[
         "--class-weights",
         help="Whether a rare class counts for more.",
         show_default="balanced",
+        hidden=True,
         rich_help_panel=_TRAINING,
     ),
 ]
@@ -174,24 +254,27 @@ KeepOption = Annotated[
         "--keep",
         help="Epoch to keep, by validation loss.",
         show_default="best",
+        hidden=True,
         rich_help_panel=_TRAINING,
     ),
 ]
 Patience = Annotated[
     int | None,
     typer.Option(
-        min=0,
+        metavar="N",
         help="Stop after this many epochs without gain.",
         show_default="never",
+        hidden=True,
         rich_help_panel=_TRAINING,
     ),
 ]
 Seed = Annotated[
     int | None,
     typer.Option(
-        min=0,
+        metavar="N",
         help="Seed of split, weights, order.",
         show_default=str(_RECIPE.seed),
+        hidden=True,
         rich_help_panel=_TRAINING,
     ),
 ]
@@ -201,6 +284,7 @@ ThresholdFor = Annotated[
         metavar="GOAL",
         help="Pick the threshold on validation, as sensitivity=0.97.",
         show_default="threshold 0.5",
+        hidden=True,
         rich_help_panel=_TRAINING,
     ),
 ]
@@ -208,14 +292,19 @@ ThresholdFor = Annotated[
 Deterministic = Annotated[
     bool,
     typer.Option(
-        "--deterministic", help="The same bits in every run here.", rich_help_panel=MACHINE
+        "--deterministic",
+        help="The same bits in every run here.",
+        hidden=True,
+        rich_help_panel=MACHINE,
     ),
 ]
 CacheOption = Annotated[
     Cache,
-    typer.Option("--cache", help="Where decoded cells wait.", rich_help_panel=MACHINE),
+    typer.Option("--cache", help="Where decoded cells wait.", hidden=True, rich_help_panel=MACHINE),
 ]
 Tensorboard = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Write events for TensorBoard.", rich_help_panel=MACHINE),
+    typer.Option(
+        metavar="DIR", help="Write events for TensorBoard.", hidden=True, rich_help_panel=MACHINE
+    ),
 ]

@@ -4,15 +4,14 @@ from typing import Annotated
 
 import typer
 
-WHAT = "What to scan"
-_WHICH = "Which of them"
+WHICH = "Which images"
 
 FilesFrom = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="Read further paths from FILE, one a line; '-' is stdin.",
-        rich_help_panel=WHAT,
+        help="Read more paths from FILE, one a line; '-': stdin.",
+        rich_help_panel=WHICH,
     ),
 ]
 Null = Annotated[
@@ -21,31 +20,32 @@ Null = Annotated[
         "--null",
         "-0",
         help="A zero byte ends each path in lists, not a line end.",
-        rich_help_panel=WHAT,
+        rich_help_panel=WHICH,
+        hidden=True,
     ),
 ]
 Include = Annotated[
     list[str] | None,
     typer.Option(
         metavar="GLOB",
-        help="Only images that match, as '*.tif' (name of file or folder) or 's1/**/day-?' "
-        "(path below PATH); may be repeated.",
-        rich_help_panel=_WHICH,
+        help="Only what matches, as '*.tif'; repeatable.",
+        rich_help_panel=WHICH,
     ),
 ]
 Exclude = Annotated[
     list[str] | None,
     typer.Option(
         metavar="GLOB",
-        help="No images or folders that match; may be repeated.",
-        rich_help_panel=_WHICH,
+        help="No images or folders that match; repeatable.",
+        rich_help_panel=WHICH,
     ),
 ]
 Recursive = Annotated[
-    bool, typer.Option(help="Enter the folders below PATH.", rich_help_panel=_WHICH)
+    bool, typer.Option(help="Enter the folders below PATH.", rich_help_panel=WHICH, hidden=True)
 ]
 FollowLinks = Annotated[
-    bool, typer.Option(help="Follow symbolic links below PATH.", rich_help_panel=_WHICH)
+    bool,
+    typer.Option(help="Follow symbolic links below PATH.", rich_help_panel=WHICH, hidden=True),
 ]
 Limit = Annotated[
     int | None,
@@ -53,6 +53,7 @@ Limit = Annotated[
         metavar="N",
         help="Only the first N images.",
         show_default="all",
-        rich_help_panel=_WHICH,
+        rich_help_panel=WHICH,
+        hidden=True,
     ),
 ]

@@ -72,12 +72,17 @@ def _send(pool: Pool[Fold], fold: Fold, labelled: LabelledCells, topic: str) -> 
 
 def _by_absolute_paths(fold: Fold) -> Fold:
     settings, here = fold.settings, Path.cwd()
-    start, events = settings.start_from, settings.tensorboard
+
+    def absolute(model: Path) -> Path:
+        return model if is_embedded(model) else here / model
+
+    events = settings.tensorboard
     return replace(
         fold,
         settings=replace(
             settings,
-            start_from=start if start is None or is_embedded(start) else here / start,
+            start_from=settings.start_from and absolute(settings.start_from),
+            teachers=tuple(absolute(teacher) for teacher in settings.teachers),
             tensorboard=events and here / events,
             # The worker is on the cluster already.
             cluster=None,

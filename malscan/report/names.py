@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from malscan.errors import UsageError
+from malscan.near import did_you_mean, nearest
 
 STDOUT = "-"
 SUFFIXES = (".csv", ".json", ".jsonl", ".parquet", ".html")
@@ -28,8 +29,7 @@ def check_names(outs: Sequence[str], failed_to: Path | None = None) -> None:
         raise UsageError("--out - writes to stdout and cannot be combined with other reports")
     for out in outs:
         if out != STDOUT and Path(out).suffix.lower() not in SUFFIXES:
-            known = ", ".join(SUFFIXES)
-            raise UsageError(f"unknown report format: {out}. Known suffixes: {known}, or - (CSV)")
+            raise UsageError(f"unknown report format: {out}.{_formats_like(out)}")
     files = files_of_reports(outs)
     if len({os.path.realpath(file) for file in files}) < len(files):
         raise UsageError("two of the files that these --out write would have the same name")
@@ -37,6 +37,13 @@ def check_names(outs: Sequence[str], failed_to: Path | None = None) -> None:
         raise UsageError("--failed-to writes to a file, not to stdout. Name one.")
     if failed_to is not None and os.path.realpath(failed_to) in map(os.path.realpath, files):
         raise UsageError(f"--failed-to {failed_to} would replace a file of a report. Name another.")
+
+
+def _formats_like(out: str) -> str:
+    """What to name a report instead."""
+    suffix = nearest(Path(out).suffix, SUFFIXES)
+    meant = did_you_mean(str(Path(out).with_suffix(suffix)) if suffix else None)
+    return f"{meant} Known suffixes: {', '.join(SUFFIXES)}, or - (CSV)"
 
 
 def check_montage(montage: Path, outs: Iterable[str], paths: Iterable[str]) -> None:

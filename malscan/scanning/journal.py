@@ -33,6 +33,10 @@ CREATE TABLE images (
 """
 
 
+_FAULTS = (sqlite3.Error, UnicodeDecodeError)
+"""What a journal raises that cannot be read: damage may reach the names of its columns."""
+
+
 class DamagedError(Exception):
     """A journal that cannot be trusted."""
 
@@ -99,15 +103,15 @@ class Journal:
             DamagedError: it cannot be read.
         """
         try:
-            facts = dict(self._connection.execute("SELECT name, value FROM facts").fetchall())
-            if facts["schema"] != _SCHEMA:
-                raise DamagedError
-            found = json.loads(facts["fingerprint"])
+            found = json.loads(self._facts()["fingerprint"])
         except (sqlite3.Error, KeyError, ValueError, TypeError):
             raise DamagedError from None
         if not isinstance(found, dict):
             raise DamagedError
         return found
+
+    def _facts(self) -> dict[str, str]:
+        return dict(self._connection.execute("SELECT name, value FROM facts").fetchall())
 
     def check(self) -> None:
         """Read everything once.
@@ -118,9 +122,11 @@ class Journal:
         try:
             if self._connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
                 raise DamagedError
+            if self._facts().get("schema") != _SCHEMA:
+                raise DamagedError
             for row in self._connection.execute("SELECT * FROM images"):
                 _entry(row)
-        except sqlite3.Error:
+        except _FAULTS:
             raise DamagedError from None
 
     def __len__(self) -> int:
@@ -137,7 +143,7 @@ class Journal:
             with self._lock:
                 found = self._connection.execute("SELECT * FROM images WHERE path = ?", (path,))
                 row = found.fetchone()
-        except sqlite3.Error:
+        except _FAULTS:
             raise DamagedError from None
         return None if row is None else _entry(row)
 
@@ -232,6 +238,8 @@ def _entry(row: tuple[object, ...]) -> Entry:
 
 def _cannot_write(file: Path, error: Exception) -> MalscanError:
     reason = getattr(error, "strerror", None) or str(error)
+    if detail := getattr(error, "sqlite_errorname", None):
+        reason += f" ({detail})"
     return MalscanError(
         f"cannot write the state of this scan, {file}: {reason}. Check that the disk has space and "
         "that the folder is writable. What was computed until then is kept: the same command goes "

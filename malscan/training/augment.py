@@ -31,6 +31,32 @@ def augment(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return tf.concat([heavy, light], axis=0)
 
 
+def mix_neighbours(
+    images: tf.Tensor, targets: tf.Tensor, alpha: float, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mix each image, and its target, with the next one of the batch.
+
+    Source: Zhang et al. 2018, mixup: Beyond Empirical Risk Minimization.
+
+    Args:
+        images: float32 [batch, size, size, 3].
+        targets: float32 [batch, classes].
+        alpha: both parameters of the beta distribution of the shares, over 0.
+        seed: int32 [2], stateless.
+
+    Returns:
+        Images and targets of the same shapes.
+    """
+    batch = tf.shape(images)[0]
+    drawn = tf.random.stateless_gamma([batch, 2], seed, alpha)
+    # Small alphas draw pairs that are both too small for float32.
+    share = tf.math.divide_no_nan(drawn[:, 0], tf.reduce_sum(drawn, axis=1))
+    share = tf.maximum(share, 1 - share)
+    own = share[:, None, None, None]
+    mixed = images * own + tf.roll(images, 1, 0) * (1 - own)
+    return mixed, targets * share[:, None] + tf.roll(targets, 1, 0) * (1 - share[:, None])
+
+
 def _turn_and_flip(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """One of the eight symmetries of the square for each image."""
     batch = tf.shape(images)[0]

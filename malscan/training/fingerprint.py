@@ -1,7 +1,7 @@
 """What a training depends on, in short: data, split, settings, versions."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ def fingerprint(
     split: Split,
     policy: str,
     source: Model | None,
+    teachers: Sequence[Model] = (),
 ) -> dict[str, Any]:
     """All that must be the same for a killed training to go on where it was; plain JSON."""
     return {
@@ -30,6 +31,7 @@ def fingerprint(
         ),
         "network": source.network if source else str(settings.network),
         "started_from": source.sha256 if source else None,
+        "teachers": [model.sha256 for model in teachers],
         "recipe": asdict(settings.recipe),
         "precision": policy,
         "any_size": settings.data.any_size,

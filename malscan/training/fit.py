@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,7 +15,7 @@ from malscan.errors import MalscanError
 from malscan.labels import CLASSES
 from malscan.pipeline import as_written
 from malscan.settings import DEFAULT_BATCH_SIZE
-from malscan.training.augment import augment
+from malscan.training.augment import augment, mix_neighbours
 from malscan.training.cells import Cells, Places
 from malscan.training.checkpoint import Checkpoint, Epoch, Progress
 from malscan.training.recipe import (
@@ -27,6 +28,7 @@ from malscan.training.recipe import (
 )
 
 Floats = npt.NDArray[np.float32]
+Opinion = Callable[[tf.Tensor], tf.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ def fit(
     *,
     rescale: float,
     checkpoint: Checkpoint,
+    opinion: Opinion | None = None,
     tensorboard: Path | None = None,
     listener: FitListener = FitListener(),
 ) -> list[Epoch]:
@@ -64,6 +67,8 @@ def fit(
         recipe: how to train.
         rescale: factor from uint8 pixels to network input.
         checkpoint: where to go on from, and to save each epoch to.
+        opinion: what teachers say of cells as the network gets them: from float32 [batch, size,
+            size, 3] to float32 [batch, 2]; None without teachers.
         tensorboard: folder for TensorBoard's event files.
         listener: whom to tell how it goes.
 
@@ -76,36 +81,48 @@ def fit(
     steps = recipe.steps(len(train))
     network.compile(_optimizer(recipe, steps), _loss(recipe), metrics=["accuracy"])
     progress = checkpoint.restore(network)
-    history, best = progress.history, progress.best
+    history, kept = progress.history, progress.kept
     listener.on_start(len(history) * steps, recipe.epochs * steps)
     weights = class_weights(train, recipe.class_weights)
-    feed = _Feed(train, weights, rescale, recipe)
+    feed = _Feed(train, weights, rescale, recipe, opinion)
     held_out = _Feed(validation, weights, rescale)
     told = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: listener.on_step(1)
     )
+    raw = _RawWeights()
     while len(history) < recipe.epochs and not _out_of_patience(history, recipe.patience):
-        number = len(history) + 1
-        fed = feed.epoch(number)
-        with feed.faults_told():
-            trained = network.fit(fed, shuffle=False, verbose=0, callbacks=[told]).history
-        with held_out.faults_told():
-            loss, accuracy = network.evaluate(held_out.epoch(number), verbose=0)
-        epoch = Epoch(number, trained["loss"][0], trained["accuracy"][0], loss, accuracy)
-        if not np.isfinite([epoch.loss, epoch.validation_loss]).all():
-            raise MalscanError(
-                f"the loss is not a number in epoch {number}: try a lower --learning-rate"
-            )
+        epoch = _run_epoch(network, len(history) + 1, feed, held_out, [told, raw])
         history.append(epoch)
-        if best_epoch(history, Keep.BEST) is epoch:
-            best = network.get_weights()
-        checkpoint.save(network, Progress(history, best))
+        if best_epoch(history, recipe.keep) is epoch:
+            kept = network.get_weights()
+        raw.put_back()
+        checkpoint.save(network, Progress(history, kept))
         if tensorboard is not None:
             _write_events(tensorboard, epoch)
         listener.on_epoch(epoch)
-    if recipe.keep is Keep.BEST:
-        network.set_weights(best)
+    network.set_weights(kept)
     return history
+
+
+def _run_epoch(
+    network: keras.Model,
+    number: int,
+    feed: "_Feed",
+    held_out: "_Feed",
+    callbacks: list[keras.callbacks.Callback],
+) -> Epoch:
+    """Learn from all training cells once, and look at the others."""
+    fed = feed.epoch(number)
+    with feed.faults_told():
+        trained = network.fit(fed, shuffle=False, verbose=0, callbacks=callbacks).history
+    with held_out.faults_told():
+        loss, accuracy = network.evaluate(held_out.epoch(number), verbose=0)
+    epoch = Epoch(number, trained["loss"][0], trained["accuracy"][0], loss, accuracy)
+    if not np.isfinite([epoch.loss, epoch.validation_loss]).all():
+        raise MalscanError(
+            f"the loss is not a number in epoch {number}: try a lower --learning-rate"
+        )
+    return epoch
 
 
 def best_epoch(history: list[Epoch], keep: Keep) -> Epoch:
@@ -139,13 +156,29 @@ def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
             warmup_target=recipe.learning_rate,
             warmup_steps=warmup,
         )
+    average: dict[str, Any] = {}
+    if recipe.average:
+        average = {"use_ema": True, "ema_momentum": recipe.average}
     if recipe.optimizer is Optimizer.RMSPROP:
-        return keras.optimizers.RMSprop(rate)
-    return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+        return keras.optimizers.RMSprop(rate, **average)
+    return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, **average)
 
 
 def _loss(recipe: Recipe) -> keras.losses.Loss:
     return keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
+
+
+class _RawWeights(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps the weights that training goes on with: Keras ends `fit` with their averages."""
+
+    def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+        """Called by Keras before it puts the averages in place, if it averages."""
+        self._values = [variable.numpy() for variable in self.model.trainable_variables]
+
+    def put_back(self) -> None:
+        """Go back from the averages to the weights themselves."""
+        for variable, value in zip(self.model.trainable_variables, self._values, strict=True):
+            variable.assign(value)
 
 
 class _Feed:
@@ -156,12 +189,18 @@ class _Feed:
     """
 
     def __init__(
-        self, cells: Cells, weights: Floats, rescale: float, recipe: Recipe | None = None
+        self,
+        cells: Cells,
+        weights: Floats,
+        rescale: float,
+        recipe: Recipe | None = None,
+        opinion: Opinion | None = None,
     ) -> None:
         self._cells = cells
         self._weights = weights
         self._rescale = rescale
         self._recipe = recipe
+        self._opinion = opinion
         self._batch_size = recipe.batch_size if recipe else DEFAULT_BATCH_SIZE
         self._fault: BaseException | None = None
 
@@ -215,7 +254,13 @@ class _Feed:
         images = tf.cast(pixels, tf.float32) * self._rescale
         if self._recipe is not None and self._recipe.augmentation is Augmentation.CELLS:
             images = augment(images, seed)
-        return images, tf.one_hot(classes, len(CLASSES)), weights
+        targets = tf.one_hot(classes, len(CLASSES))
+        if self._recipe is not None and self._opinion is not None:
+            share = self._recipe.teacher_share
+            targets = targets * (1 - share) + self._opinion(images) * share
+        if self._recipe is not None and self._recipe.mixup:
+            images, targets = mix_neighbours(images, targets, self._recipe.mixup, seed)
+        return images, targets, weights
 
 
 def _write_events(folder: Path, epoch: Epoch) -> None:

@@ -82,6 +82,7 @@ class TrainedModel:
         findings: what was found out about it.
         seen: images that it has seen.
         source: the model that the training started from, if any.
+        teachers: the models that taught it.
         fingerprint: what the training depended on.
     """
 
@@ -92,6 +93,7 @@ class TrainedModel:
     findings: Findings
     seen: SeenImages
     source: Model | None
+    teachers: list[Model]
     fingerprint: dict[str, Any]
 
 
@@ -138,7 +140,8 @@ def _metadata(settings: TrainSettings, model: TrainedModel) -> dict[str, Any]:
         "name": settings.name or settings.out.name,
         "network": model.network.name,
         "layers": [asdict(layer) for layer in layer_table(model.trained)],
-        "started_from": None if source is None else {"name": source.name, "sha256": source.sha256},
+        "started_from": None if source is None else _named(source),
+        "teachers": [_named(teacher) for teacher in model.teachers],
         "preprocessing": asdict(model.preprocessing),
         "classes": list(CLASSES),
         "threshold": findings.threshold,
@@ -175,6 +178,10 @@ def _metadata(settings: TrainSettings, model: TrainedModel) -> dict[str, Any]:
         "command": settings.command,
         "date": datetime.now(UTC).date().isoformat(),
     }
+
+
+def _named(model: Model) -> dict[str, str]:
+    return {"name": model.name, "sha256": model.sha256}
 
 
 def _facts(part: Cells) -> dict[str, Any]:

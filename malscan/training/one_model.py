@@ -1,6 +1,7 @@
 """One model from one split: read, fit, calibrate, measure, write."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -27,6 +28,7 @@ from malscan.training.listener import TrainListener
 from malscan.training.parts import Parts, load_parts
 from malscan.training.recipe import SplitKind
 from malscan.training.settings import TrainSettings
+from malscan.training.teachers import Teacher, check_apart, load_teachers, opinion
 from malscan.training.usual import usual_cells
 
 CARD_FIGURES = (
@@ -94,9 +96,12 @@ def train_split(
         listener.on_layers(layer_table(built))
     listener.on_message(f"Reading images; computing in {policy}")
     parts = load_parts(settings, split, preprocessing, state, listener)
-    prints = fingerprint(settings, labelled, split, policy, source)
+    teachers = load_teachers(settings.teachers, preprocessing)
+    check_apart(teachers, parts)
+    taught_by = [teacher.model for teacher in teachers]
+    prints = fingerprint(settings, labelled, split, policy, source, taught_by)
     checkpoint = Checkpoint(state / "checkpoint.safetensors", prints)
-    history = _fit(settings, built, parts, preprocessing, checkpoint, listener)
+    history = _fit(settings, built, parts, preprocessing, checkpoint, teachers, listener)
     listener.on_message(f"Measuring on the {parts.measured()[0]} part")
     with computing_in(Precision.FLOAT32):
         trained = fold(built, network)
@@ -104,7 +109,11 @@ def train_split(
     seen = parts.seen()
     if start is not None and source is not None:
         seen = seen.with_those_of(source.name, load_seen_images(start, source))
-    model = TrainedModel(network, preprocessing, trained, parts, findings, seen, source, prints)
+    for teacher in teachers:
+        seen = seen.with_those_of(teacher.model.name, teacher.seen)
+    model = TrainedModel(
+        network, preprocessing, trained, parts, findings, seen, source, taught_by, prints
+    )
     write_model(settings, model, labelled, split)
     code = ExitCode.SOME_UNREADABLE if parts.failed else ExitCode.OK
     return TrainResult(
@@ -138,6 +147,7 @@ def _fit(
     parts: Parts,
     preprocessing: Preprocessing,
     checkpoint: Checkpoint,
+    teachers: list[Teacher],
     listener: TrainListener,
 ) -> list[Epoch]:
     def start(done: int, steps: int) -> None:
@@ -155,6 +165,7 @@ def _fit(
         settings.recipe,
         rescale=preprocessing.rescale,
         checkpoint=checkpoint,
+        opinion=partial(opinion, teachers) if teachers else None,
         tensorboard=settings.tensorboard,
         listener=FitListener(start, listener.on_step, listener.on_epoch),
     )

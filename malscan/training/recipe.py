@@ -71,6 +71,12 @@ class Recipe:
         label_smoothing: share of each label that is spread over both classes, against the
             share of labels that are wrong.
         augmentation: how training cells are changed.
+        mixup: both parameters of the beta distribution from which the share of a neighbour that
+            is mixed into each cell, and into its label, is drawn; 0 for no mixing.
+        average: decay of the moving average of the weights that is validated and kept instead of
+            the weights themselves; 0 for the weights themselves.
+        teacher_share: share of each target that teachers say, where there are any; the label says
+            the rest.
         class_weights: whether a rare class counts for more.
         keep: the epoch of least validation loss, or the last.
         patience: epochs without a lower validation loss after which training ends; 0 for never.
@@ -88,6 +94,9 @@ class Recipe:
     weight_decay: float = 0.02
     label_smoothing: float = 0.05
     augmentation: Augmentation = Augmentation.CELLS
+    mixup: float = 0.0
+    average: float = 0.0
+    teacher_share: float = 0.5
     class_weights: ClassWeights = ClassWeights.BALANCED
     keep: Keep = Keep.BEST
     patience: int = 0
@@ -99,6 +108,9 @@ class Recipe:
         check_range("--learning-rate", self.learning_rate, 0, float("inf"))
         check_range("--weight-decay", self.weight_decay, 0, 1)
         check_range("--label-smoothing", self.label_smoothing, 0, 0.5)
+        check_range("--mixup", self.mixup, 0, 10)
+        check_range("--average", self.average, 0, 0.99999)
+        check_range("--teacher-share", self.teacher_share, 0, 1)
         check_range("--patience", self.patience, 0, 100_000)
         check_range("--seed", self.seed, 0, 2**32 - 1)
 

@@ -118,6 +118,7 @@ class TrainSettings:
         network: the architecture; with `start_from` it has to be that of the model.
         start_from: model folder, or `embedded`, whose weights to start from; None to start from
             nothing.
+        teachers: model folders, or `embedded`, whose opinion of the training cells is learnt.
         split: how to deal out the cells.
         recipe: how to train.
         machine: what to compute on.
@@ -131,13 +132,15 @@ class TrainSettings:
         cluster: where to train the folds side by side; None for here, one after the other.
 
     Raises:
-        UsageError: the model to start from does not exist, or settings contradict each other.
+        UsageError: the model to start from, or a teacher, does not exist, or settings contradict
+            each other.
     """
 
     data: DataSettings
     out: Path
     network: NetworkName = NetworkName.COMPACT
     start_from: Path | None = None
+    teachers: tuple[Path, ...] = ()
     split: SplitSettings = field(default_factory=SplitSettings)
     recipe: Recipe = field(default_factory=Recipe)
     machine: Machine = field(default_factory=Machine)
@@ -153,6 +156,8 @@ class TrainSettings:
     def __post_init__(self) -> None:
         if self.start_from is not None:
             check_model_exists(self.start_from)
+        for teacher in self.teachers:
+            check_model_exists(teacher)
         if self.save_h5 is not None and self.save_h5.suffix.lower() not in (".h5", ".hdf5"):
             raise UsageError(f"--save-h5 {self.save_h5}: give a name that ends in .h5.")
         if self.save_h5 is not None and self.save_h5.absolute().is_relative_to(self.out.absolute()):

@@ -1,0 +1,187 @@
+"""What changes of the training recipe bring, by patient, on folds of a cross-validation.
+
+    python benchmarks/recipes.py DATA --out DIR [--recipes NAME ...] [--folds 1 2 3 4 5]
+
+DATA is a folder with the class folders of the NIH/NLM archive. Patients of
+benchmarks/test-patients.txt take no part; the others are dealt into five folds as by `malscan
+train --folds 5 --test-patients benchmarks/test-patients.txt`. Each recipe is trained on each fold
+by `malscan train` with the options below, and measured on the patients of the fold: on their
+cells as published, and on 1,500 of them changed as other laboratories might show them (no mask,
+other stain and light, blur, noise, JPEG, other magnification). Models that lie in DIR already are
+not trained again; a recipe with teachers needs theirs there. The table goes to standard output.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from sklearn.metrics import roc_auc_score
+from unlike import read, variants
+
+from malscan.dataset import LabelledCells, labelled_cells
+from malscan.kernel import Kernel
+from malscan.model import load_model
+from malscan.patients import read_patient_list
+from malscan.pipeline import full_batch
+from malscan.predictor import Classifier, classifier, rebuild
+from malscan.preprocess import Preprocessing, resize
+from malscan.settings import DEFAULT_BATCH_SIZE, DataSettings
+from malscan.split import Split, split_into_folds
+from malscan.split_file import write_split
+
+TEST_PATIENTS = Path(__file__).parent / "test-patients.txt"
+FOLDS = 5
+REDRAWN = 1500
+HOME = ("accuracy", "sensitivity", "specificity", "roc_auc", "expected_calibration_error")
+FOREIGN = (
+    "natural background in place of black",
+    "stain: bluish and weak",
+    "stain: channels mixed at random (0.2 about identity)",
+    "30 % darker",
+    "20 % brighter",
+    "blur, Gaussian of 2 px",
+    "noise, 20 of 255",
+    "JPEG of quality 30",
+    "half the pixels on a side",
+)
+_LAST = ["--average", "0.998", "--keep", "last"]
+RECIPES: dict[str, list[str]] = {
+    "plain": [],
+    "average": ["--average", "0.998"],
+    "last": _LAST,
+    "mixup": [*_LAST, "--mixup", "0.2"],
+    "longer": [*_LAST, "--epochs", "48"],
+    "taught": [
+        *_LAST,
+        "--teacher",
+        "{out}/plain/fold-{fold}",
+        "--teacher",
+        "{out}/last/fold-{fold}",
+    ],
+    "swift": [*_LAST, "--network", "swift"],
+    "swift-longer": [*_LAST, "--network", "swift", "--epochs", "48"],
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a recipe came to on one fold."""
+
+    home: list[float]
+    foreign: dict[str, float]
+    seconds: float | None
+
+
+def main() -> None:
+    """Train what is missing, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--recipes", nargs="+", choices=list(RECIPES), default=list(RECIPES))
+    parser.add_argument("--folds", nargs="+", type=int, default=list(range(1, FOLDS + 1)))
+    args = parser.parse_args()
+    labelled = without_test_patients(labelled_cells(DataSettings(args.data)))
+    splits = split_into_folds(labelled.cells, folds=FOLDS, seed=0, validation_share=0.1)
+    print("| recipe | fold | " + " | ".join(HOME) + " | foreign AUC | worst of it | CPU min |")
+    print("|---" * (len(HOME) + 5) + "|")
+    for fold in args.folds:
+        split = splits[fold - 1]
+        for recipe in args.recipes:
+            out = args.out / recipe / f"fold-{fold}"
+            options = [option.format(out=args.out, fold=fold) for option in RECIPES[recipe]]
+            seconds = trained(out, options, split, labelled)
+            print_result(recipe, fold, measured(out, split, seconds))
+
+
+def without_test_patients(labelled: LabelledCells) -> LabelledCells:
+    """The cells that choices may be made by."""
+    apart = read_patient_list(TEST_PATIENTS)
+    cells = [cell for cell in labelled.cells if cell.patient and cell.patient not in apart]
+    return LabelledCells(cells, labelled.root, labelled.notes)
+
+
+def trained(out: Path, options: list[str], split: Split, labelled: LabelledCells) -> float | None:
+    """Train a model unless it is there; CPU seconds. Teachers are timed apart."""
+    if (out / "model.json").exists():
+        return None
+    out.parent.mkdir(parents=True, exist_ok=True)
+    cells = out.with_name(f"{out.name}-cells")
+    link(split, labelled, cells)
+    file = out.with_name(f"{out.name}-split.csv")
+    write_split(file, split, labelled)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = ["train", cells, "--split-file", file, "--out", out, "--quiet", *options]
+    subprocess.run([sys.executable, "-m", "malscan", *map(str, command)], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def link(split: Split, labelled: LabelledCells, target: Path) -> None:
+    """A folder of hard links to the cells of a split: a split file names all of its data."""
+    for cell in (cell for part in split.parts().values() for cell in part):
+        place = target / labelled.name(cell)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if not place.exists():
+            place.hardlink_to(cell.path)
+
+
+def measured(out: Path, split: Split, seconds: float | None) -> Result:
+    """The figures of a model on the test part of its fold, and on variants of it."""
+    figures = json.loads((out / "model.json").read_text(encoding="utf-8"))["figures"]
+    model = load_model(out)
+    preprocessing = Preprocessing(model.size, Kernel(model.kernel), model.rescale)
+    classify = classifier(rebuild(model), preprocessing, model.temperature)
+    foreign = {}
+    for name, pixels, positive in redrawn(split, preprocessing):
+        foreign[name] = float(roc_auc_score(positive, probabilities(classify, pixels)))
+    return Result([figures[name]["value"] for name in HOME], foreign, seconds)
+
+
+def redrawn(
+    split: Split, preprocessing: Preprocessing
+) -> Iterator[tuple[str, npt.NDArray[np.uint8], list[bool]]]:
+    """Some test cells of a split in each variant; what is random is drawn anew for each cell."""
+    rng = np.random.default_rng(2)
+    chosen = [split.test[place] for place in rng.permutation(len(split.test))[:REDRAWN]]
+    originals = [read(cell.path) for cell in chosen]
+    positive = [cell.label == "parasitized" for cell in chosen]
+    for name in FOREIGN:
+        changed = (tf.constant(variants(rng)[name](one, rng)) for one in originals)
+        yield name, np.stack([resize(one, preprocessing).numpy() for one in changed]), positive
+
+
+def probabilities(classify: Classifier, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Probability of parasitized of each cell."""
+    found = []
+    for start in range(0, len(pixels), DEFAULT_BATCH_SIZE):
+        batch = tf.constant(pixels[start : start + DEFAULT_BATCH_SIZE])
+        found.append(classify(full_batch(batch, DEFAULT_BATCH_SIZE)).numpy()[: batch.shape[0]])
+    return np.concatenate(found)
+
+
+def print_result(recipe: str, fold: int, result: Result) -> None:
+    """One row of the table."""
+    home = " | ".join(f"{value:.4f}" for value in result.home)
+    mean = np.mean(list(result.foreign.values()))
+    worst = min(result.foreign, key=lambda name: result.foreign[name])
+    cost = "" if result.seconds is None else f"{result.seconds / 60:.1f}"
+    print(
+        f"| {recipe} | {fold} | {home} | {mean:.4f} | {result.foreign[worst]:.4f} ({worst}) "
+        f"| {cost} |",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
