@@ -9,15 +9,24 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from other_runtimes import Run, onnx_model, onnx_runtime, openvino, operations_of, torch_network
+from other_runtimes import (
+    Operation,
+    Run,
+    onnx_model,
+    onnx_runtime,
+    openvino,
+    operations_of,
+    torch_network,
+)
 
 BATCH = 256
-NETWORKS = ("baseline", "compact")
+NETWORKS = ("baseline", "embedded")
 
 Floats = npt.NDArray[np.float32]
 Prepared = Callable[[], Iterable[Floats]]
@@ -50,10 +59,20 @@ class Way:
         return _OTHERS if self.network else _FLOOR
 
 
+@dataclass(frozen=True)
+class Written:
+    """A network as it is written down: its operations, and how its input is made."""
+
+    operations: list[Operation]
+    size: int
+    kernel: str
+    rescale: float
+
+
 def prepare(place: Path) -> None:
     """Write down the networks in all forms that the ways need.
 
-    `compact` has the weights of the embedded model, `baseline` random ones, which take as long.
+    `baseline` has random weights, which take as long as others.
     """
     from malscan.model import EMBEDDED, load_model, save_model
     from malscan.networks import NETWORKS as KNOWN
@@ -72,12 +91,14 @@ def prepare(place: Path) -> None:
         "temperature": 1.0,
     }
     save_model(folder, metadata, weights_of(baseline), None, usual=embedded.usual)
-    for name, network in (("baseline", baseline), ("compact", rebuild(embedded))):
-        operations = operations_of(network)
-        (place / f"{name}.pickle").write_bytes(pickle.dumps(operations))
-        if "onnx" in sys.modules or _is_installed("onnx"):
-            model = onnx_model(operations, network.input_shape[1])
-            (place / f"{name}.onnx").write_bytes(model)
+    networks = {"baseline": baseline, "embedded": rebuild(embedded)}
+    models = {"baseline": load_model(folder), "embedded": embedded}
+    for name, network in networks.items():
+        model, operations = models[name], operations_of(network)
+        written = Written(operations, model.size, model.kernel, model.rescale)
+        (place / f"{name}.pickle").write_bytes(pickle.dumps(written))
+        if find_spec("onnx") is not None:
+            (place / f"{name}.onnx").write_bytes(onnx_model(operations, model.size))
 
 
 def serve(name: str, place: Path) -> None:
@@ -151,11 +172,13 @@ def _behind_our_pipeline(
     place: Path, *, network: str, load: Callable[[Path, float, int], Run]
 ) -> Prepared:
     """Another runtime behind malscan's own tf.data pipeline."""
-    from malscan.networks import NETWORKS as KNOWN
+    from malscan.kernel import Kernel
     from malscan.pipeline import batches, usable_cores
+    from malscan.preprocess import Preprocessing
     from malscan.walk import Walk
 
-    preprocessing = KNOWN[network].preprocessing
+    known = _written_down(place, network)
+    preprocessing = Preprocessing(known.size, Kernel(known.kernel), known.rescale)
     run_batch = load(place / f"{network}.onnx", preprocessing.rescale, usable_cores())
 
     def run() -> Iterator[Floats]:
@@ -171,11 +194,10 @@ def _torch(place: Path, *, network: str, bfloat16: bool) -> Prepared:
     """PyTorch with a DataLoader that decodes with Pillow, in a process for each core."""
     from torch.utils.data import DataLoader
 
-    # Written by `prepare` a moment ago.
-    operations = pickle.loads((place / f"{network}.pickle").read_bytes())
-    compute = torch_network(operations, bfloat16=bfloat16)
+    known = _written_down(place, network)
+    compute = torch_network(known.operations, bfloat16=bfloat16)
     loader = DataLoader(
-        _Cells(place / "cells", network),
+        _Cells(place / "cells", known),
         batch_size=BATCH,
         num_workers=len(os.sched_getaffinity(0)),
         persistent_workers=True,
@@ -188,13 +210,18 @@ def _torch(place: Path, *, network: str, bfloat16: bool) -> Prepared:
     return run
 
 
+def _written_down(place: Path, network: str) -> Written:
+    # By `prepare`, a moment ago.
+    known: Written = pickle.loads((place / f"{network}.pickle").read_bytes())
+    return known
+
+
 class _Cells:
     """The cells as PyTorch wants them: float32 [3, size, size] each."""
 
-    def __init__(self, folder: Path, network: str) -> None:
+    def __init__(self, folder: Path, network: Written) -> None:
         self._paths = sorted(folder.rglob("*.png"))
-        self._size = 125 if network == "baseline" else 64
-        self._nearest = network == "baseline"
+        self._network = network
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -203,11 +230,12 @@ class _Cells:
         import torch
         from PIL import Image
 
-        how = Image.Resampling.NEAREST if self._nearest else Image.Resampling.BOX
+        nearest, size = self._network.kernel == "pillow-nearest", self._network.size
+        how = Image.Resampling.NEAREST if nearest else Image.Resampling.BOX
         with Image.open(self._paths[place]) as image:
-            small = image.convert("RGB").resize((self._size, self._size), how)
+            small = image.convert("RGB").resize((size, size), how)
         pixels = torch.from_numpy(np.asarray(small).transpose(2, 0, 1).copy())
-        return pixels.float().div_(255)
+        return pixels.float().mul_(self._network.rescale)
 
 
 def _floor(place: Path) -> Prepared:
@@ -229,60 +257,34 @@ def _floor(place: Path) -> Prepared:
     return run
 
 
-def _is_installed(package: str) -> bool:
-    from importlib.util import find_spec
-
-    return find_spec(package) is not None
-
-
-def _openvino(precision: str) -> Callable[[Path, float, int], Run]:
-    return partial(openvino, precision=precision)
+def _loaders(precision: str) -> Iterator[tuple[str, str, Callable[[Path, float, int], Run]]]:
+    """The runtimes behind our pipeline: package, name, and what loads a network."""
+    short = {"float32": "f32", "bfloat16": "bf16"}[precision]
+    yield "openvino", "OpenVINO", partial(openvino, precision=short)
+    if precision == "float32":
+        yield "onnxruntime", "ONNX Runtime", onnx_runtime
 
 
 def _ways() -> Iterator[tuple[str, Way]]:
-    yield "notebook", Way("notebook: ImageDataGenerator, predict, batch 32", _notebook, "baseline")
-    for network in NETWORKS:
-        for short in ("float32", "bfloat16") if network == "baseline" else ("float32",):
-            suffix = f"{network}, {short}"
+    title = "notebook: ImageDataGenerator, predict, batch 32: baseline, float32"
+    yield "notebook", Way(title, _notebook, "baseline")
+    for network, precision in (
+        ("baseline", "float32"),
+        ("baseline", "bfloat16"),
+        ("embedded", "float32"),
+    ):
+        key = f"{network}-{precision}"
+        words = f"{'the embedded network' if network == 'embedded' else network}, {precision}"
+        torch = partial(_torch, network=network, bfloat16=precision == "bfloat16")
+        yield f"torch-{key}", Way(f"PyTorch, DataLoader: {words}", torch, network, ("torch",))
+        for package, name, load in _loaders(precision):
+            run = partial(_behind_our_pipeline, network=network, load=load)
             yield (
-                f"torch-{network}-{short}",
-                Way(
-                    f"PyTorch, DataLoader: {suffix}",
-                    partial(_torch, network=network, bfloat16=short == "bfloat16"),
-                    network,
-                    ("torch",),
-                ),
+                f"{package}-{key}",
+                Way(f"{name}, tf.data: {words}", run, network, ("onnx", package)),
             )
-            yield (
-                f"openvino-{network}-{short}",
-                Way(
-                    f"OpenVINO, tf.data: {suffix}",
-                    partial(
-                        _behind_our_pipeline,
-                        network=network,
-                        load=_openvino({"float32": "f32", "bfloat16": "bf16"}[short]),
-                    ),
-                    network,
-                    ("onnx", "openvino"),
-                ),
-            )
-            if short == "float32":
-                yield (
-                    f"onnxruntime-{network}-{short}",
-                    Way(
-                        f"ONNX Runtime, tf.data: {suffix}",
-                        partial(_behind_our_pipeline, network=network, load=onnx_runtime),
-                        network,
-                        ("onnx", "onnxruntime"),
-                    ),
-                )
-            title = f"malscan scan: {suffix}"
-            if network == "compact":
-                title = "malscan scan: the embedded model, float32"
-            yield (
-                f"malscan-{network}-{short}",
-                Way(title, partial(_malscan, network=network, precision=short), network),
-            )
+        ours = partial(_malscan, network=network, precision=precision)
+        yield f"malscan-{key}", Way(f"malscan scan: {words}", ours, network)
     yield "floor", Way("floor: read, decode, bilinear resize to 64 x 64 alone", _floor)
 
 

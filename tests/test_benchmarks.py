@@ -11,18 +11,42 @@ from conftest import ROOT
 pytestmark = pytest.mark.slow
 
 
-def test_throughput_measures_both_ways_on_the_same_images(labelled: Path) -> None:
-    script = ROOT / "benchmarks" / "throughput.py"
+def test_throughput_measures_the_ways_on_the_same_images(labelled: Path, tmp_path: Path) -> None:
+    script, chart = ROOT / "benchmarks" / "throughput.py", tmp_path / "chart.svg"
+    ways = ["notebook", "malscan-embedded-float32", "floor"]
+    options = ["--rounds", "1", "--images", "100", "--chart", str(chart), "--ways", *ways]
 
     done = subprocess.run(
-        [sys.executable, str(script), str(labelled), "--rounds", "1", "--images", "100"],
+        [sys.executable, str(script), str(labelled), *options],
         capture_output=True,
         text=True,
         check=True,
     )
 
     assert "100 images, 1 rounds" in done.stdout
-    assert "malscan / notebook" in done.stdout
+    for title in ("notebook: ", "malscan scan: the embedded network, float32", "floor: "):
+        (line,) = [line for line in done.stdout.splitlines() if line.startswith(title)]
+        assert float(line.split()[-5]) > 0
+        assert title in chart.read_text()
+    assert "a scan takes longer by" in done.stdout
+
+
+@pytest.mark.parametrize("network", ["baseline", "embedded"])
+@pytest.mark.parametrize("runtime", ["torch", "onnxruntime", "openvino"])
+def test_other_runtimes_compute_what_malscan_does(
+    runtime: str, network: str, labelled: Path
+) -> None:
+    """The script ends with an error where one does not."""
+    pytest.importorskip(runtime)
+    pytest.importorskip("onnx")
+    script = ROOT / "benchmarks" / "throughput.py"
+    ways = [f"malscan-{network}-float32", f"{runtime}-{network}-float32"]
+
+    options = ["--rounds", "1", "--images", "60", "--ways", *ways]
+
+    subprocess.run(
+        [sys.executable, str(script), str(labelled), *options], check=True, capture_output=True
+    )
 
 
 def test_time_and_memory_are_measured_for_each_number_of_images_and_cores(labelled: Path) -> None:

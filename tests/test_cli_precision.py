@@ -4,11 +4,13 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import Cli
 
 from malscan import devices
 from malscan.hardware import has_bfloat16
+from malscan.model import EMBEDDED, load_model
 
 needs_bfloat16 = pytest.mark.skipif(not has_bfloat16(), reason="processor without bfloat16")
 
@@ -102,3 +104,19 @@ class TestPrecision:
         assert result.code == 0
         assert json.loads((out / "metrics.json").read_text())["model"]["precision"] == "bfloat16"
         assert "computed in bfloat16" in (out / "report.html").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_auto_changes_no_call_but_at_the_threshold(
+    cli: Cli, real_test_cells: Path, tmp_path: Path
+) -> None:
+    found = {}
+    for precision in ("auto", "float32"):
+        report = tmp_path / f"{precision}.csv"
+        assert cli("scan", real_test_cells, "--precision", precision, "--out", report).code == 0
+        found[precision] = np.array(probabilities(report))
+    threshold = load_model(EMBEDDED).threshold
+    changed = (found["auto"] >= threshold) != (found["float32"] >= threshold)
+    assert len(changed) > 5000
+    assert (np.abs(found["float32"][changed] - threshold) <= 0.005).all()
