@@ -50,17 +50,21 @@ _PLAIN = {"ReLU": "relu", "Add": "add", "Concatenate": "concat", "Flatten": "fla
 def operations_of(network: Any) -> list[Operation]:
     """The operations of a Keras network without batch normalisation, in their order."""
     found: list[Operation] = []
-    names = {network.inputs[0].name: INPUT}
+    names = {id(tensor): INPUT for tensor in network.inputs}
+    last = INPUT
     for layer in network.layers:
-        sources = layer.input if isinstance(layer.input, list) else [layer.input]
         if type(layer).__name__ == "InputLayer":
             continue
-        before = tuple(names[source.name] for source in sources)
-        names[layer.output.name] = layer.name
+        tensors = layer.input if isinstance(layer.input, list) else [layer.input]
+        # The layers of a sequential network have tensors of their own between them.
+        chained = type(network).__name__ == "Sequential"
+        sources = (last,) if chained else tuple(names[id(tensor)] for tensor in tensors)
         if type(layer).__name__ == "Dropout":
-            names[layer.output.name] = before[0]
-            continue
-        found.append(_operation(layer, before))
+            last = sources[0]
+        else:
+            found.append(_operation(layer, sources))
+            last = layer.name
+        names[id(layer.output)] = last
     return found
 
 

@@ -1,7 +1,8 @@
-"""Decodes some files in Python before the graph meets them, several to a call.
+"""Reads files in Python before the graph meets them, several to a call.
 
-A call from the graph into Python costs as much as decoding a cell. What the graph cannot decode
-itself is therefore handed over in groups; the graph gets raw pixels back.
+Python reads a file and looks at its header in a fifth of the time that operations of a graph
+take. Plain PNG go on to the graph as they are, to be decoded there without Python's lock; whatever
+else is decoded here, since a call from the graph into Python costs as much as decoding a cell.
 """
 
 from collections.abc import Callable
@@ -10,71 +11,77 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from malscan.decode import decode
-from malscan.picture import UnreadableImageError
+from malscan.decode import decode, is_plain
+from malscan.picture import UnreadableImageError, plain_reason
+
+FAILED, PLAIN, PIXELS, LEFT = range(4)
+"""What became of an image: an error is known, or the data are a plain PNG, pixels, or a path."""
 
 _GROUP = 32
 _MOST_BYTES = 16 * 1024 * 1024
-"""Pixels that a group may hold; what is over that is left to be decoded one by one."""
-_DECODED_IN_THE_GRAPH = b".png"
+"""Bytes that a group may hold; what is over that is left to be read one by one."""
 
 Names = npt.NDArray[np.object_]
 
 
-def decoded_ahead(single: tf.data.Dataset, any_size: bool) -> tf.data.Dataset:
-    """Add to each image its pixels, unless the graph is to read it.
+def read_ahead(single: tf.data.Dataset, any_size: bool) -> tf.data.Dataset:
+    """Read images, and decode those that the graph is not to decode.
 
     Args:
         single: elements (place, path, error), scalars; an image with an error is passed by.
         any_size: accept images with a side over `malscan.decode.MAX_SIDE` pixels.
 
     Returns:
-        Elements (place, path, error, raw, shape, grey): `raw` is a string of uint8 [height,
-        width, 3], empty where nothing was decoded, and `shape` int64 [2] its height and width.
+        Elements (place, kind, data, shape, grey, error): `kind` int32 says what `data` is, a
+        string of bytes: nothing, the file, uint8 [height, width, 3], or the path of a file that
+        is still to be read; `shape` int64 [2] is height and width of the pixels.
     """
 
-    def decode_group(place: tf.Tensor, path: tf.Tensor, error: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        raw, shape, grey, errors = tf.numpy_function(
-            _decoder(any_size), [path, error], [tf.string, tf.int64, tf.bool, tf.string]
-        )
-        columns = (tf.ensure_shape(column, [None]) for column in (errors, raw))
-        rest = tf.ensure_shape(shape, [None, 2]), tf.ensure_shape(grey, [None])
-        return place, path, *columns, *rest
+    def read_group(place: tf.Tensor, path: tf.Tensor, error: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        kinds = [tf.int32, tf.string, tf.int64, tf.bool, tf.string]
+        found = tf.numpy_function(_reader(any_size), [path, error], kinds)
+        kind, data, shape, grey, errors = found
+        columns = (tf.ensure_shape(column, [None]) for column in (kind, data))
+        rest = (tf.ensure_shape(column, [None]) for column in (grey, errors))
+        return place, *columns, tf.ensure_shape(shape, [None, 2]), *rest
 
-    groups = single.batch(_GROUP).map(tf.autograph.experimental.do_not_convert(decode_group))
+    groups = single.batch(_GROUP).map(tf.autograph.experimental.do_not_convert(read_group))
     return groups.unbatch()
 
 
-def _decoder(any_size: bool) -> Callable[[Names, Names], tuple[npt.NDArray[np.generic], ...]]:
-    def decode_all(paths: Names, errors: Names) -> tuple[npt.NDArray[np.generic], ...]:
-        raw, shapes, grey, found = [], [], [], []
-        room = _MOST_BYTES
-        for path, error in zip(paths, errors, strict=True):
-            pixels, is_grey = None, False
-            if not error and room > 0 and not path.lower().endswith(_DECODED_IN_THE_GRAPH):
-                try:
-                    decoded = decode(_read(path), any_size=any_size)
-                except UnreadableImageError as refusal:
-                    error = str(refusal).encode()
-                except Exception:
-                    pass  # Not worth the whole group: the graph fails, too, and tells the reason.
-                else:
-                    pixels, is_grey = decoded.pixels, decoded.grey
-                    room -= pixels.nbytes
-            raw.append(b"" if pixels is None else pixels.tobytes())
-            shapes.append((0, 0) if pixels is None else pixels.shape[:2])
-            grey.append(is_grey)
-            found.append(error)
-        return (
-            np.array(raw, np.object_),
-            np.array(shapes, np.int64),
-            np.array(grey, np.bool_),
-            np.array(found, np.object_),
-        )
-
-    return decode_all
-
-
-def _read(path: bytes) -> bytes:
+def read(path: bytes) -> bytes:
+    """The bytes of a file."""
     with open(path, "rb") as file:
         return file.read()
+
+
+def _reader(any_size: bool) -> Callable[[Names, Names], tuple[npt.NDArray[np.generic], ...]]:
+    def read_all(paths: Names, errors: Names) -> tuple[npt.NDArray[np.generic], ...]:
+        count = len(paths)
+        kinds, shapes = np.full(count, FAILED, np.int32), np.zeros([count, 2], np.int64)
+        found, grey = np.full(count, b"", np.object_), np.zeros(count, np.bool_)
+        room = _MOST_BYTES
+        for place, path in enumerate(paths):
+            if errors[place]:
+                continue
+            kinds[place], found[place] = LEFT, path
+            if room <= 0:
+                continue
+            try:
+                data = read(path)
+                if is_plain(data, any_size):
+                    kinds[place], found[place] = PLAIN, data
+                else:
+                    decoded = decode(data, any_size=any_size)
+                    kinds[place], found[place] = PIXELS, decoded.pixels.tobytes()
+                    shapes[place], grey[place] = decoded.pixels.shape[:2], decoded.grey
+            except OSError as fault:
+                kinds[place], errors[place] = FAILED, plain_reason(fault).encode()
+            except UnreadableImageError as refusal:
+                kinds[place], errors[place] = FAILED, str(refusal).encode()
+            except Exception:
+                continue  # Not worth the whole group: it happens again, where the reason is told.
+            room -= len(found[place])
+        return kinds, found, shapes, grey, errors
+
+    return read_all

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, and locks that keep two runs apart."""
 
 import contextlib
+import ctypes
 import os
 import shutil
 import time
@@ -14,6 +15,10 @@ import filelock
 from malscan.errors import LockedError, MalscanError
 
 _LOCK_POLL_SECONDS = 0.2
+_CURRENT_FOLDER = -100
+"""`AT_FDCWD` of Linux, from where relative names are taken."""
+_EXCHANGE = 2
+"""`RENAME_EXCHANGE` of Linux."""
 
 
 def check_place(path: Path) -> None:
@@ -149,13 +154,30 @@ def publish_folder(partial: Path, path: Path) -> None:
     out = Path(os.path.realpath(path))
     replaced = out.with_name(f".{out.name}.replaced.partial")
     try:
-        if out.exists():
-            shutil.rmtree(replaced, ignore_errors=True)
-            out.replace(replaced)
-        partial.replace(out)
+        if not _exchanged(partial, out):
+            if out.exists():
+                shutil.rmtree(replaced, ignore_errors=True)
+                out.replace(replaced)
+            partial.replace(out)
     except OSError as error:
         raise _cannot_write(path, error) from None
-    shutil.rmtree(replaced, ignore_errors=True)
+    for old in (partial, replaced):
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchanged(new: Path, old: Path) -> bool:
+    """Let two folders change names in one step, so that nobody ever finds neither.
+
+    Returns:
+        False where there is no old one, or the file system cannot.
+    """
+    try:
+        renameat2 = ctypes.CDLL(None).renameat2
+    except (OSError, AttributeError):
+        return False
+    names = os.fsencode(new), os.fsencode(old)
+    done = renameat2(_CURRENT_FOLDER, names[0], _CURRENT_FOLDER, names[1], _EXCHANGE)
+    return bool(done == 0)
 
 
 @contextlib.contextmanager

@@ -1,14 +1,13 @@
 """The one place that decides how file bytes become pixels, and when they must not.
 
-Two ways lead to the same pixels. The fast one runs inside the tf.data graph and takes plain
-8-bit RGB PNG. The careful one runs in Python, takes every other accepted file, and knows the reason
+Two ways lead to the same pixels. The fast one decodes in the tf.data graph and takes plain 8-bit
+RGB PNG. The careful one runs in Python, takes every other accepted file, and knows the reason
 when a file is refused. Plain JPEG is as fast there as in the graph, where nothing tells that its
 data end early.
 """
 
 import io
 import struct
-import zlib
 
 import numpy as np
 import tensorflow as tf
@@ -18,7 +17,6 @@ from malscan.jpeg import JPEG_START, is_plain_jpeg, read_strictly, size_of_jpeg
 from malscan.picture import (
     MAX_PIXELS,
     MAX_SIDE,
-    PNG_START,
     Decoded,
     Pixels,
     UnreadableImageError,
@@ -27,23 +25,35 @@ from malscan.picture import (
     from_16_bit,
     on_black,
 )
+from malscan.png import HEADER_BYTES, PNG_START, fault_of_png, picture_alone
 
-_PNG_HEADER_BYTES = 1024
 _PNG_DEPTH_8_RGB = b"\x08\x02"
+_PNG_AROUND_THE_PICTURE = HEADER_BYTES + 12 + 12
+"""Bytes of a PNG of three chunks that are not its compressed picture."""
+_BAD_PNG = "damaged: the PNG data cannot be decoded"
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
-def is_plain(data: tf.Tensor, any_size: bool) -> tf.Tensor:
-    """Whether the fast path may decode a file, judged by its header alone.
+def is_plain(data: bytes, any_size: bool) -> bool:
+    """Whether the fast way may decode a file, judged by its header alone.
 
     Args:
-        data: scalar string tensor, the bytes of a file.
+        data: the bytes of a file.
         any_size: whether sides over `MAX_SIDE` are accepted.
 
     Returns:
-        Scalar bool tensor.
+        Whether it is a PNG of 8-bit RGB, of an accepted size, and of three chunks: without others
+        there is no transparency, no animation, and no wrong checksum of which libpng only warns.
     """
-    is_png = tf.equal(tf.strings.substr(data, 0, len(PNG_START)), PNG_START)
-    return tf.cond(is_png, lambda: _is_plain_png(data, any_size), lambda: tf.constant(False))
+    if not data.startswith(PNG_START) or data[24:26] != _PNG_DEPTH_8_RGB:
+        return False
+    picture = int.from_bytes(data[HEADER_BYTES : HEADER_BYTES + 4], "big")
+    if data[HEADER_BYTES + 4 : HEADER_BYTES + 8] != b"IDAT" or not data.endswith(_PNG_END):
+        return False
+    if picture + _PNG_AROUND_THE_PICTURE != len(data):
+        return False
+    width, height = struct.unpack(">II", data[16:24])
+    return bool(width * height <= MAX_PIXELS if any_size else max(width, height) <= MAX_SIDE)
 
 
 def decode_plain(data: tf.Tensor) -> tf.Tensor:
@@ -75,6 +85,16 @@ def decode(data: bytes, *, any_size: bool = False) -> Decoded:
     """
     if not data:
         raise UnreadableImageError("the file is empty (0 bytes)")
+    try:
+        return _decode(data, any_size)
+    except (UnreadableImageError, MemoryError):
+        raise
+    except Exception:
+        # Decoders raise nearly any kind of error; one file must never end the scan of all.
+        raise UnreadableImageError("damaged: the image data cannot be decoded") from None
+
+
+def _decode(data: bytes, any_size: bool) -> Decoded:
     if data.startswith(PNG_START):
         return _decode_png(data, any_size)
     if data.startswith(JPEG_START) and is_plain_jpeg(data):
@@ -82,30 +102,6 @@ def decode(data: bytes, *, any_size: bool = False) -> Decoded:
         if pixels is not None:
             return Decoded(pixels, grey=False)
     return decode_with_pillow(data, any_size)
-
-
-def _fits(height: tf.Tensor, width: tf.Tensor, any_size: bool) -> tf.Tensor:
-    if not any_size:
-        return tf.maximum(height, width) <= MAX_SIDE
-    return tf.cast(height, tf.int64) * tf.cast(width, tf.int64) <= MAX_PIXELS
-
-
-def _is_plain_png(data: tf.Tensor, any_size: bool) -> tf.Tensor:
-    """8-bit RGB whose header says no transparency and no animation."""
-    head = tf.strings.substr(data, 33, _PNG_HEADER_BYTES)
-    return tf.cond(
-        tf.equal(tf.strings.substr(data, 24, 2), _PNG_DEPTH_8_RGB)
-        & tf.strings.regex_full_match(head, rb"\C*IDAT\C*")
-        & ~tf.strings.regex_full_match(head, rb"\C*(tRNS|acTL)\C*"),
-        lambda: _fits(_big_endian(data, 20), _big_endian(data, 16), any_size),
-        lambda: tf.constant(False),
-    )
-
-
-def _big_endian(data: tf.Tensor, offset: int) -> tf.Tensor:
-    raw = tf.io.decode_raw(tf.strings.substr(data, offset, 4), tf.uint8)
-    digits = tf.cast(raw, tf.int64) * tf.constant([1 << 24, 1 << 16, 1 << 8, 1], tf.int64)
-    return tf.reduce_sum(digits)
 
 
 def _plain_jpeg(data: bytes, any_size: bool) -> Pixels | None:
@@ -118,17 +114,22 @@ def _plain_jpeg(data: bytes, any_size: bool) -> Pixels | None:
 
 
 def _decode_png(data: bytes, any_size: bool) -> Decoded:
-    if len(data) < 33:
+    if len(data) < HEADER_BYTES:
         raise UnreadableImageError("truncated: the file ends inside the PNG header")
+    if data[12:16] != b"IHDR":
+        raise UnreadableImageError("damaged: the PNG header is not where it belongs")
     width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
     check_size(width, height, any_size)
     if _png_frames(data) > 1:
         raise UnreadableImageError("several frames: an animated PNG is not one cell")
+    if fault := fault_of_png(data):
+        raise UnreadableImageError(fault)
+    data = picture_alone(data)
     dtype = tf.uint16 if depth == 16 else tf.uint8
     try:
         pixels = tf.io.decode_png(data, channels=4, dtype=dtype).numpy()
     except tf.errors.InvalidArgumentError:
-        raise UnreadableImageError(_png_fault(data)) from None
+        raise UnreadableImageError(_BAD_PNG) from None
     if depth == 16:
         pixels = from_16_bit(pixels)
     elif depth < 8:
@@ -144,29 +145,13 @@ def _low_depth_png(data: bytes) -> Pixels:
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
             return np.asarray(image.convert("RGBA"))
+    except MemoryError:
+        raise
     except Exception:
         # Pillow is stricter with text chunks; what it raises may hold a memory address.
-        raise UnreadableImageError(_png_fault(data)) from None
+        raise UnreadableImageError(_BAD_PNG) from None
 
 
 def _png_frames(data: bytes) -> int:
     control = data.find(b"acTL", 33, data.find(b"IDAT", 33))
     return int.from_bytes(data[control + 4 : control + 8], "big") if control > 0 else 1
-
-
-def _png_fault(data: bytes) -> str:
-    """Say what is wrong with a PNG that the decoder refuses, by checking chunk after chunk."""
-    offset = len(PNG_START)
-    while offset + 8 <= len(data):
-        length, kind = struct.unpack(">I4s", data[offset : offset + 8])
-        end = offset + 8 + length
-        name = kind.decode("ascii", "backslashreplace")
-        if end + 4 > len(data):
-            return f"truncated: the file ends inside PNG chunk {name}"
-        (checksum,) = struct.unpack(">I", data[end : end + 4])
-        if zlib.crc32(data[offset + 4 : end]) != checksum:
-            return f"damaged: the checksum of PNG chunk {name} is wrong"
-        if kind == b"IEND":
-            return "damaged: the PNG data cannot be decoded"
-        offset = end + 4
-    return "truncated: the PNG has no end"

@@ -20,7 +20,6 @@ from malscan.evaluation.result import (
 )
 from malscan.evaluation.selection import Selection, select
 from malscan.evaluation.settings import EvaluateSettings, GateOn
-from malscan.hardware import precision_to_use
 from malscan.labels import PARASITIZED
 from malscan.metrics import (
     Figure,
@@ -115,8 +114,7 @@ def _predict(
     listener: EvaluateListener,
 ) -> list[Prediction]:
     predictions: list[Prediction] = []
-    precision = precision_to_use(settings.computing, model.network)
-    for batch in Predictor(model, precision=precision).predict(
+    for batch in Predictor(model, precision=settings.computing.inference).predict(
         labelled.cells,
         batch_size=settings.batch_size,
         any_size=settings.data.any_size,
@@ -149,7 +147,7 @@ def _judge(
         code = ExitCode.GATE_MISSED
     return EvaluationResult(
         model=model,
-        precision=precision_to_use(settings.computing, model.network),
+        precision=settings.computing.inference,
         judged=judged,
         predictions=selection.evaluated,
         set_aside=selection.set_aside,
@@ -205,8 +203,7 @@ def _compare(
         for name in found
     }
     disagreements = np.flatnonzero(first.called != judged.called).tolist()
-    precision = precision_to_use(settings.computing, model.network)
-    return Comparison(model, precision, judged, found, differences, disagreements)
+    return Comparison(model, judged, found, differences, disagreements)
 
 
 def _difference(first: Figure, second: Figure, drawn: Floats) -> Figure:

@@ -27,6 +27,13 @@ MAX_CONFIG_BYTES = 16 * 2**20
 HDF5_SECONDS = 60
 """For what takes a second or two, unless the HDF5 library hangs."""
 
+MAX_MEMBERS = 100
+"""Parts that a zip may have; the list of them alone could fill the memory."""
+MOST_BYTES_A_WEIGHT = 32
+"""More than a weight takes in float64 with the two moments of an optimizer beside it."""
+MOST_BYTES_BESIDE = 64 * 2**20
+
+_MEMBER_START = b"PK\x01\x02"
 _CONFIG = "config.json"
 _WEIGHTS = "model.weights.h5"
 _MEMBERS = {_CONFIG: MAX_CONFIG_BYTES, "metadata.json": 2**20, _WEIGHTS: MAX_BYTES}
@@ -63,10 +70,7 @@ def read_keras_file(path: Path) -> KerasFile:
     try:
         content = _read(path)
         whole = path.suffix.lower() != ".keras"
-        config, weights = _whole_h5(content) if whole else _keras_zip(content)
-        plan = plan_of(config)
-        if not whole:
-            _check_hdf5(weights, f"its {_WEIGHTS} is damaged")
+        plan, weights = _whole_h5(content) if whole else _keras_zip(content)
     except RefusedError as error:
         raise MalscanError(f"cannot use {path} as a model: {error}") from None
     except RecursionError:
@@ -93,34 +97,61 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def _keras_zip(content: bytes) -> tuple[Any, bytes]:
-    """Config and weights out of a `.keras` file."""
+def _keras_zip(content: bytes) -> tuple[Plan, bytes]:
+    """Network and weights out of a `.keras` file."""
+    if content.count(_MEMBER_START) > MAX_MEMBERS:
+        raise RefusedError("it holds more parts than a model has")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = archive.infolist()
-            names = [member.filename for member in members]
-            for member in members:
-                if member.filename not in _MEMBERS or names.count(member.filename) > 1:
-                    raise RefusedError(f"it holds {ascii(member.filename)[:60]}, a part not known")
-                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                    raise RefusedError("it is packed in a way that Keras does not use")
-                if member.file_size > _MEMBERS[member.filename]:
-                    raise RefusedError(
-                        f"its {member.filename} has {member.file_size:,} bytes unpacked, "
-                        f"over the limit of {_MEMBERS[member.filename]:,}"
-                    )
-            text, weights = archive.read(_CONFIG), archive.read(_WEIGHTS)
+            _check_members(archive.infolist())
+            plan = plan_of(_json(archive.read(_CONFIG)))
+            size = archive.getinfo(_WEIGHTS).file_size
+            _check_size(plan, size, f"its {_WEIGHTS} has {size:,} bytes unpacked")
+            weights = archive.read(_WEIGHTS)
     except KeyError as error:
         raise RefusedError(f"it is no Keras model: {error.args[0]}") from None
     except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, ValueError, OSError):
         raise RefusedError("it is damaged, or no .keras file (which is a zip archive)") from None
     except (RuntimeError, NotImplementedError, zlib.error) as error:
         raise RefusedError(f"it cannot be unpacked: {error}") from None
-    return _json(text), weights
+    found = _check_hdf5(weights, f"its {_WEIGHTS} is damaged")
+    _check_arrays(plan, found)
+    return plan, weights
 
 
-def _whole_h5(content: bytes) -> tuple[Any, bytes]:
-    """Config out of an `.h5` file, and the file."""
+def _check_members(members: list[zipfile.ZipInfo]) -> None:
+    """Nothing but the parts that a model has, each once, and none that swells without measure."""
+    names = [member.filename for member in members]
+    for member in members:
+        name = member.filename
+        if name not in _MEMBERS:
+            raise RefusedError(f"it holds {ascii(name)[:60]}, a part not known")
+        if names.count(name) > 1:
+            raise RefusedError(f"it holds {name} more than once")
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise RefusedError(f"its {name} is a link")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise RefusedError("it is packed in a way that Keras does not use")
+        if member.file_size > _MEMBERS[name]:
+            raise RefusedError(
+                f"its {name} has {member.file_size:,} bytes unpacked, "
+                f"over the limit of {_MEMBERS[name]:,}"
+            )
+
+
+def _check_size(plan: Plan, size: int, said: str) -> None:
+    """Weights may take no more than the network can use, with what training leaves beside them."""
+    most = MOST_BYTES_A_WEIGHT * plan.parameters + MOST_BYTES_BESIDE
+    if size > most:
+        raise RefusedError(f"{said}, over the {most:,} that its network can need")
+
+
+def _check_arrays(plan: Plan, found: dict[str, Any]) -> None:
+    _check_size(plan, found["bytes"], f"its arrays have {found['bytes']:,} bytes")
+
+
+def _whole_h5(content: bytes) -> tuple[Plan, bytes]:
+    """Network out of an `.h5` file, and the file."""
     found = _check_hdf5(content, "it is damaged, or no HDF5 file")
     if found["config"] is None:
         raise RefusedError(
@@ -128,7 +159,9 @@ def _whole_h5(content: bytes) -> tuple[Any, bytes]:
             if found["weights"]
             else "it is an HDF5 file, but no Keras model"
         )
-    return _json(found["config"]), content
+    plan = plan_of(_json(found["config"]))
+    _check_arrays(plan, found)
+    return plan, content
 
 
 def _json(text: str | bytes) -> Any:

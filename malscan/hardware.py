@@ -3,34 +3,10 @@
 import os
 from pathlib import Path
 
-from malscan.settings import Computing, Precision
-
-WIDE = frozenset({"baseline"})
-"""Networks with layers wide enough to gain from units for bfloat16."""
-
 _PROCESSOR = Path("/proc/cpuinfo")
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 _MATRIX_UNITS = "amx_bf16"
-
-
-def precision_to_use(computing: Computing, network: str, *, on_cluster: bool = False) -> Precision:
-    """The numbers to compute a network in: what was asked for, or what `auto` stands for.
-
-    `auto` is bfloat16 for a wide network on a processor with matrix units for it, and float32
-    otherwise: on a processor without, where it gains little; on a GPU, where nobody has measured
-    it; and on a cluster, whose machines may differ.
-
-    Args:
-        computing: what was asked for.
-        network: name of the network.
-        on_cluster: whether other machines compute it.
-    """
-    if computing.precision is not Precision.AUTO:
-        return computing.precision
-    here = not on_cluster and not gpus_to_use(computing.device)
-    fast = network in WIDE and here and has_matrix_units()
-    return Precision.BFLOAT16 if fast else Precision.FLOAT32
 
 
 def gpus_to_use(device: str) -> list[str]:

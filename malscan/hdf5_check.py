@@ -12,13 +12,16 @@ import json
 import resource
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import h5py
 
 MAX_ARRAY_BYTES = 10**9
 MAX_OBJECTS = 200_000
-MAX_MEMORY = 6 * 10**9
+SPARE_MEMORY = 256 * 2**20
+"""What reading may take beside the arrays: compressed blocks that swell, and texts."""
+_PAGE = resource.getpagesize()
 
 
 class _RefusedError(Exception):
@@ -27,14 +30,36 @@ class _RefusedError(Exception):
 
 def main() -> None:
     """Check the file on stdin and print what was found."""
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
     try:
-        with h5py.File(io.BytesIO(sys.stdin.buffer.read()), "r") as file:
-            _check(file)
-            found = _facts(file)
+        content = sys.stdin.buffer.read()
+        _limit_memory(len(content))
+        with h5py.File(io.BytesIO(content), "r") as file:
+            arrays = list(_arrays(file))
+            size = sum(array.size * array.dtype.itemsize for _, array in arrays)
+            if size > MAX_ARRAY_BYTES:
+                raise _RefusedError("its arrays are larger than 1 GB")
+            found = {**_facts(file), "bytes": size}
+            # A block of an array can claim to be larger than the array, and pack a lot of nothing.
+            _limit_memory(2 * size)
+            for place, array in arrays:
+                _read(place, array)
     except _RefusedError as error:
         found = {"refused": str(error)}
     sys.stdout.write(json.dumps(found))
+
+
+def _limit_memory(more: int) -> None:
+    """Let this process take so many bytes more than it has, and some to spare."""
+    taken = int(Path("/proc/self/statm").read_text("ascii").split()[0]) * _PAGE
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (taken + more + SPARE_MEMORY, hard))
+
+
+def _read(place: str, array: h5py.Dataset) -> None:
+    try:
+        array[()]
+    except MemoryError:
+        raise _RefusedError(f"its part {place} takes more memory than it has numbers") from None
 
 
 def _facts(file: h5py.File) -> dict[str, Any]:
@@ -47,9 +72,8 @@ def _facts(file: h5py.File) -> dict[str, Any]:
     return {"config": config, "weights": weights}
 
 
-def _check(file: h5py.File) -> None:
-    """Refuse links, other files, and data that is not numbers or grows when it is read."""
-    size = 0
+def _arrays(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
+    """All arrays, after refusing links, other files, and data that is not numbers."""
     for place, part in _parts(file):
         for name in part.attrs:
             part.attrs[name]
@@ -59,10 +83,7 @@ def _check(file: h5py.File) -> None:
             raise _RefusedError(f"its part {place} is not an array of numbers")
         if part.external or part.is_virtual:
             raise _RefusedError(f"its part {place} lies in another file")
-        size += part.size * part.dtype.itemsize
-        if size > MAX_ARRAY_BYTES:
-            raise _RefusedError("its arrays are larger than 1 GB")
-        part[()]
+        yield place, part
 
 
 def _parts(file: h5py.File) -> Iterator[tuple[str, Any]]:

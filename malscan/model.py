@@ -18,6 +18,7 @@ from malscan.errors import MalscanError, UsageError
 from malscan.foreign import KerasFile, read_keras_file
 from malscan.kernel import Kernel
 from malscan.labels import CLASSES
+from malscan.model_part import RefusedPartError, read_part
 from malscan.seen import SeenImages
 from malscan.settings import (
     ANY_MODEL,
@@ -36,6 +37,9 @@ SEEN = "seen.safetensors"
 UNLIKE = "unlike.safetensors"
 CARD = "MODEL_CARD.md"
 KERAS_FILE = "keras-file"
+MAX_METADATA_BYTES = 64 * 2**20
+MAX_ARRAYS_BYTES = 10**9
+LONGEST_TEXT = 200
 
 EMBEDDED = Path(__file__).parent / "models" / "compact"
 """Folder of the model that comes with the package."""
@@ -287,10 +291,8 @@ def save_model(
 
 def _read_metadata(folder: Path) -> tuple[dict[str, Any], str]:
     try:
-        raw = (folder / METADATA).read_bytes()
+        raw = _read_part(folder, METADATA, MAX_METADATA_BYTES)
         metadata = json.loads(raw)
-    except OSError as error:
-        raise MalscanError(_not_a_model(folder, f"{METADATA}: {error.strerror}")) from None
     except (ValueError, RecursionError):
         raise MalscanError(_not_a_model(folder, f"{METADATA} is not valid JSON")) from None
     if not isinstance(metadata, dict) or metadata.get("schema") != SCHEMA:
@@ -298,10 +300,19 @@ def _read_metadata(folder: Path) -> tuple[dict[str, Any], str]:
     return metadata, hashlib.sha256(raw).hexdigest()
 
 
+def _read_part(folder: Path, name: str, most: int) -> bytes:
+    try:
+        return read_part(folder / name, most)
+    except RefusedPartError as error:
+        raise MalscanError(_not_a_model(folder, str(error))) from None
+
+
 def _text(facts: dict[str, Any], key: str) -> str:
-    if not isinstance(facts[key], str):
-        raise TypeError(f"'{key}': {facts[key]!r} is not text")
-    return facts[key]
+    text = facts[key]
+    if not isinstance(text, str) or len(text) > LONGEST_TEXT:
+        raise TypeError(f"'{key}': not a text of at most {LONGEST_TEXT} characters")
+    text.encode()  # Half a character, which JSON can hold, could stand in no report.
+    return text
 
 
 def _number(facts: dict[str, Any], key: str, least: float, most: float) -> float:
@@ -341,22 +352,23 @@ def _check_rates(rates: ErrorRates) -> None:
         raise ValueError("error rates: no grid of thresholds, or no draws")
     for name, shape in shapes.items():
         values = getattr(rates, name)
-        if values.shape != shape or not ((values >= 0) & (values <= 1)).all():
+        if (
+            values.dtype.kind != "f"
+            or values.shape != shape
+            or not ((values >= 0) & (values <= 1)).all()
+        ):
             raise ValueError(f"error rates: {name}")
 
 
 def _read_arrays(path: Path, sha256: str) -> Arrays:
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        reason = f"{path.name}: {error.strerror}"
-        raise MalscanError(_not_a_model(path.parent, reason)) from None
+    raw = _read_part(path.parent, path.name, MAX_ARRAYS_BYTES)
     if hashlib.sha256(raw).hexdigest() != sha256:
         reason = f"{path.name} is not the file that {METADATA} was written for (sha256 differs)"
         raise MalscanError(_not_a_model(path.parent, reason))
     try:
         return load_tensors(raw)
-    except SafetensorError:
+    except (SafetensorError, KeyError, ValueError, TypeError):
+        # KeyError: a type of number that NumPy does not have; ValueError: a shape of no array.
         raise MalscanError(_not_a_model(path.parent, f"{path.name} is damaged")) from None
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from malscan.hardware import WIDE
 from malscan.kernel import Kernel
 from malscan.preprocess import Preprocessing
 
@@ -73,17 +72,14 @@ class Network:
         preprocessing: the input it is made for.
         build: makes the untrained network.
         build_folded: makes the same network without batch normalisation, for inference.
+        wide: whether its layers are wide enough to gain from matrix units for bfloat16.
     """
 
     name: str
     preprocessing: Preprocessing
     build: Callable[[], keras.Model]
     build_folded: Callable[[], keras.Model]
-
-    @property
-    def wide(self) -> bool:
-        """Whether its layers are wide enough to gain from units for bfloat16."""
-        return self.name in WIDE
+    wide: bool = False
 
 
 def baseline() -> keras.Model:
@@ -233,5 +229,7 @@ NETWORKS = {
         build=swift,
         build_folded=lambda: swift(folded=True),
     ),
-    "baseline": Network("baseline", BASELINE_PREPROCESSING, build=baseline, build_folded=baseline),
+    "baseline": Network(
+        "baseline", BASELINE_PREPROCESSING, build=baseline, build_folded=baseline, wide=True
+    ),
 }

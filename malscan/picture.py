@@ -7,6 +7,7 @@ need TensorFlow, which takes seconds to load.
 import io
 import os
 import stat
+import struct
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +15,10 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
+from malscan.gif import fault_of_gif
 from malscan.jpeg import JPEG_START, fault_of_jpeg
-from malscan.tiff import Samples, deep_samples
+from malscan.png import PNG_START
+from malscan.tiff import Samples, deep_samples, fault_of_tiff
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -24,7 +27,8 @@ MAX_SIDE = 512
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 512 * 1024 * 1024
 
-PNG_START = b"\x89PNG\r\n\x1a\n"
+_BMP_FILE_HEADER, _BMP_USUAL_HEADER = 14, 40
+_BMP_PLAIN = (0, 3)
 PILLOW_FORMATS = ("JPEG", "TIFF", "WEBP", "BMP", "GIF")
 
 
@@ -105,17 +109,18 @@ def decode_with_pillow(
             if frames > 1:
                 raise UnreadableImageError(f"several frames or pages ({frames}), not one cell")
             if isinstance(image, TiffImageFile):
+                _refuse(fault_of_tiff(image, data))
                 samples = deep_samples(image, data)
                 if samples is not None:
                     return _of_16_bit(samples)
             image.load()
-            if image.format == "JPEG" and (fault := fault_of_jpeg(data)):
-                raise UnreadableImageError(fault)
-            if image.format == "GIF" and not _gif_has_end(data):
-                raise UnreadableImageError("truncated: the GIF has no end")
+            if check := {"JPEG": fault_of_jpeg, "GIF": fault_of_gif, "BMP": fault_of_bmp}.get(
+                image.format or ""
+            ):
+                _refuse(check(data))
             upright = image if image.format == "PNG" else ImageOps.exif_transpose(image)
             return Decoded(_rgb(upright), grey=upright.mode in ("1", "L", "LA", "I;16", "I;16B"))
-    except UnreadableImageError:
+    except (UnreadableImageError, MemoryError):
         raise
     except UnidentifiedImageError:
         raise UnreadableImageError(_why_unidentified(data)) from None
@@ -127,6 +132,11 @@ def decode_with_pillow(
         raise UnreadableImageError(f"{word}: {error}") from None
 
 
+def _refuse(fault: str | None) -> None:
+    if fault is not None:
+        raise UnreadableImageError(fault)
+
+
 def _why_unidentified(data: bytes) -> str:
     if data.startswith((b"II*\0", b"MM\0*")):
         return "truncated, damaged, or a TIFF with pixels of an unknown kind (such as fractions)"
@@ -135,20 +145,22 @@ def _why_unidentified(data: bytes) -> str:
     return "not an image in a known format (PNG, JPEG, TIFF, WebP, BMP, GIF)"
 
 
-def _gif_has_end(data: bytes) -> bool:
-    """Whether the blocks of a GIF run on to its trailer; if not, more frames may be missing."""
-    offset = 13 + _gif_palette_bytes(data[10:11])
-    while offset < len(data) and data[offset] != 0x3B:
-        is_frame = data[offset] == 0x2C
-        offset += 11 + _gif_palette_bytes(data[offset + 9 : offset + 10]) if is_frame else 2
-        while offset < len(data) and data[offset]:
-            offset += 1 + data[offset]
-        offset += 1
-    return offset < len(data)
+def fault_of_bmp(data: bytes) -> str | None:
+    """Why a BMP must not be trusted: Pillow would take its header, or what is missing, for pixels.
 
-
-def _gif_palette_bytes(flags: bytes) -> int:
-    return 3 << (flags[0] & 7) + 1 if flags and flags[0] & 0x80 else 0
+    Args:
+        data: the bytes of a file that Pillow takes for a BMP.
+    """
+    start, size = (int.from_bytes(data[place : place + 4], "little") for place in (10, 14))
+    if start < _BMP_FILE_HEADER + size:
+        return "damaged: the BMP header is garbled"
+    if size < _BMP_USUAL_HEADER:
+        return None
+    wide, high, _, bits, packing = struct.unpack_from("<iiHHI", data, 18)
+    row = -(-wide * bits // 32) * 4
+    if packing in _BMP_PLAIN and start + row * abs(high) > len(data):
+        return "truncated: the BMP ends before the picture is complete"
+    return None
 
 
 def _rgb(image: Image.Image) -> Pixels:

@@ -1,8 +1,9 @@
 """The one path from files to batches, for training, evaluation and scanning alike.
 
-Images go through tf.data: read, header check, decode, resize, batch, prefetch. An image that
-the decoder refuses drops out of the graph; the places of the others tell that it is missing, so
-it comes out as a failure with a reason, and every image that went in is accounted for.
+Images go through tf.data: they are read in Python, several at once, and decoded, resized and put
+into batches in the graph. An image that the decoder refuses drops out of the graph; the places of
+the others tell that it is missing, so it comes out as a failure with a reason, and every image
+that went in is accounted for.
 """
 
 import os
@@ -17,14 +18,14 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from malscan.ahead import decoded_ahead
-from malscan.decode import decode, decode_plain, is_plain
+from malscan.ahead import FAILED, PIXELS, PLAIN, read, read_ahead
+from malscan.decode import decode, decode_plain
 from malscan.picture import UnreadableImageError, fault_of_file, plain_reason
 from malscan.preprocess import Preprocessing, resize
 from malscan.walk import CellImage
 
 Loader = Callable[..., tuple[tf.Tensor, ...]]
-"""From one element of `decoded_ahead` to one element of a batch."""
+"""From one element of `read_ahead` to one element of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,7 @@ class _Feeder:
         while (images := self._next()) is not None:
             faults = (image.error or fault_of_file(image.path) or "" for image in images)
             errors = [fault.encode(errors="backslashreplace") for fault in faults]
-            paths = [_path_for_graph(image.path) for image in images]
+            paths = [os.fsencode(image.path) for image in images]
             self._waiting.append(images)
             yield range(len(images) + 1), [*paths, b""], [*errors, b"end of batch"]
 
@@ -191,7 +192,7 @@ def _dataset(feeder: _Feeder, loader: Loader, any_size: bool, cores: int) -> tf.
 
     def load(places: tf.Tensor, paths: tf.Tensor, errors: tf.Tensor) -> tf.data.Dataset:
         single = tf.data.Dataset.from_tensor_slices((places, paths, errors))
-        loaded = decoded_ahead(single, any_size).map(loader).ignore_errors()
+        loaded = read_ahead(single, any_size).map(loader).ignore_errors()
         return loaded.batch(tf.size(places, tf.int64))
 
     names = tf.TensorSpec([None], tf.string)
@@ -209,9 +210,8 @@ def _dataset(feeder: _Feeder, loader: Loader, any_size: bool, cores: int) -> tf.
 
 @lru_cache(maxsize=4)
 def _loader(preprocessing: Preprocessing, any_size: bool, hashed: bool) -> Loader:
-    """The function that turns one path, or pixels decoded ahead, into one element of a batch."""
+    """The function that turns what was read of an image into one element of a batch."""
     size = preprocessing.size
-    blank = tf.zeros([size, size, 3], tf.uint8)
 
     def finished(pixels: tf.Tensor, grey: tf.Tensor, error: tf.Tensor) -> tuple[tf.Tensor, ...]:
         digest = tf.constant(0, tf.uint64)
@@ -219,41 +219,37 @@ def _loader(preprocessing: Preprocessing, any_size: bool, hashed: bool) -> Loade
             digest = tf.reshape(tf.numpy_function(_hash, [pixels], tf.uint64), [])
         return resize(pixels, preprocessing), grey, error, digest
 
-    def plain(data: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return finished(decode_plain(data), tf.constant(False), tf.constant(b""))
-
-    def careful(data: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def left(path: tf.Tensor) -> tuple[tf.Tensor, ...]:
         pixels, grey, error = tf.numpy_function(
-            lambda raw: _decode_carefully(raw, any_size), [data], [tf.uint8, tf.bool, tf.string]
+            lambda raw: _read_and_decode(raw, any_size), [path], [tf.uint8, tf.bool, tf.string]
         )
         pixels = tf.ensure_shape(pixels, [None, None, 3])
         return finished(pixels, tf.reshape(grey, []), tf.reshape(error, []))
 
-    def read(path: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        data = tf.io.read_file(path)
-        return tf.cond(is_plain(data, any_size), lambda: plain(data), lambda: careful(data))
-
     def load(
         place: tf.Tensor,
-        path: tf.Tensor,
-        error: tf.Tensor,
-        raw: tf.Tensor,
+        kind: tf.Tensor,
+        data: tf.Tensor,
         shape: tf.Tensor,
         grey: tf.Tensor,
+        error: tf.Tensor,
     ) -> tuple[tf.Tensor, ...]:
-        def ahead() -> tuple[tf.Tensor, ...]:
-            pixels = tf.reshape(tf.io.decode_raw(raw, tf.uint8), [shape[0], shape[1], 3])
-            return finished(pixels, grey, error)
+        def decoded() -> tuple[tf.Tensor, ...]:
+            pixels = tf.reshape(tf.io.decode_raw(data, tf.uint8), [shape[0], shape[1], 3])
+            return finished(pixels, grey, tf.constant(b""))
 
-        nothing = blank, tf.constant(False), error, tf.constant(0, tf.uint64)
-        return place, *tf.case(
-            [(tf.not_equal(error, b""), lambda: nothing), (tf.not_equal(raw, b""), ahead)],
-            default=lambda: read(path),
-        )
+        no, fine = tf.constant(False), tf.constant(b"")
+        blank = tf.zeros([size, size, 3], tf.uint8)
+        ways = {
+            FAILED: lambda: (blank, no, error, tf.constant(0, tf.uint64)),
+            PLAIN: lambda: finished(decode_plain(data), no, fine),
+            PIXELS: decoded,
+        }
+        return place, *tf.switch_case(kind, ways, default=lambda: left(data))
 
-    text = tf.TensorSpec([], tf.string)
-    shape = tf.TensorSpec([2], tf.int64)
-    spec = [tf.TensorSpec([], tf.int64), text, text, text, shape, tf.TensorSpec([], tf.bool)]
+    text, flag = tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.bool)
+    numbers = tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.int32)
+    spec = [*numbers, text, tf.TensorSpec([2], tf.int64), flag, text]
     return tf.function(load, input_signature=spec, autograph=False)
 
 
@@ -261,9 +257,9 @@ def _hash(pixels: npt.NDArray[np.uint8]) -> np.uint64:
     return np.frombuffer(sha256(pixels.tobytes()).digest(), ">u8", 1)[0].astype(np.uint64)
 
 
-def _decode_carefully(data: bytes, any_size: bool) -> tuple[np.ndarray, bool, bytes]:
+def _read_and_decode(path: bytes, any_size: bool) -> tuple[np.ndarray, bool, bytes]:
     try:
-        decoded = decode(data, any_size=any_size)
+        decoded = decode(read(path), any_size=any_size)
     except UnreadableImageError as error:
         return np.zeros([1, 1, 3], np.uint8), False, str(error).encode()
     return decoded.pixels, decoded.grey, b""
@@ -278,12 +274,3 @@ def _refused(image: CellImage, any_size: bool) -> Loaded:
     except UnreadableImageError as error:
         return Loaded(image, None, str(error))
     return Loaded(image, None, "damaged, or still being written when it was read: scan it again")
-
-
-def _path_for_graph(path: str) -> bytes:
-    """Bytes of a path; relative ones get `./` so that none is taken for a remote address."""
-    raw = os.fsencode(path)
-    if b".." in raw.split(b"/"):
-        # TensorFlow takes `link/..` for `.`; to the system it is the parent of the link's target.
-        return os.path.realpath(raw)
-    return raw if raw.startswith(b"/") else b"./" + raw

@@ -193,8 +193,8 @@ def rebuild(model: Model) -> keras.Model:
             f"not {model.size}"
         )
     network = known_network.build_folded()
-    wanted = {variable.path: tuple(variable.shape) for variable in network.weights}
-    found = {path: array.shape for path, array in model.weights.items()}
+    wanted = {v.path: (np.dtype(np.float32), tuple(v.shape)) for v in network.weights}
+    found = {path: (array.dtype, array.shape) for path, array in model.weights.items()}
     if wanted != found:
         raise MalscanError(
             f"model {model.name}: the weights do not fit the network {model.network!r}. "

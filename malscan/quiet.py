@@ -7,6 +7,8 @@ import sys
 import warnings
 from collections.abc import Iterator
 
+from malscan.streams import messages_to
+
 
 @contextlib.contextmanager
 def native_output_hidden(hidden: bool = True) -> Iterator[None]:
@@ -24,19 +26,20 @@ def native_output_hidden(hidden: bool = True) -> Iterator[None]:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    # Of a file that it refuses, Pillow tells the log as well as the caller.
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
     sys.stderr.flush()
     kept = os.dup(2)
     python_stderr = sys.stderr
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        sys.stderr = os.fdopen(os.dup(kept), "w", buffering=1, errors="backslashreplace")
+        sys.stderr = messages_to(os.dup(kept))
         os.dup2(nowhere, 2)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        with contextlib.suppress(OSError):
-            sys.stderr.close()
+        sys.stderr.close()
         sys.stderr = python_stderr
         os.dup2(kept, 2)
         os.close(kept)

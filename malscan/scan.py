@@ -15,7 +15,7 @@ from malscan.atomic import AtomicFile, locked
 from malscan.cluster.settings import ClusterSettings
 from malscan.doubt import Band, band_to_use
 from malscan.errors import ExitCode, MalscanError, StoppedError
-from malscan.hardware import precision_to_use
+from malscan.memory import check_address_space
 from malscan.model import Model, find_model, open_model
 from malscan.prediction import Prediction
 from malscan.report.failed import FailedList
@@ -32,7 +32,7 @@ from malscan.scanning.listener import Progress, ScanListener
 from malscan.scanning.phases import Phases
 from malscan.scanning.state import State, opened_state
 from malscan.scanning.watched import Watched
-from malscan.settings import Precision, ScanSettings
+from malscan.settings import ScanSettings
 from malscan.walk import CellImage, Walk, no_image_error
 
 _log = logging.getLogger(__name__)
@@ -116,16 +116,12 @@ class _Scan:
         uncertain, about_band = band_to_use(settings.uncertain, self.model.uncertain, threshold)
         self._notes = [] if about_band is None else [about_band]
         self._tally = Tally(threshold, settings.min_cells)
-        on_cluster = settings.cluster is not None
-        self._precision = precision_to_use(
-            settings.computing, self.model.network, on_cluster=on_cluster
-        )
         self.facts = ScanFacts(
             threshold=threshold,
             uncertain=uncertain,
             min_cells=settings.min_cells,
             batch_size=settings.batch_size,
-            precision=str(self._precision),
+            precision=str(settings.computing.inference),
             any_size=settings.any_size,
             summary_only=settings.summary_only,
         )
@@ -166,7 +162,7 @@ class _Scan:
         watched = Watched[list[Outcome]](timeout, self._listener.check, self._left_behind)
         with watched:
             if self._settings.cluster is None:
-                predict = _predict(self.model, self._settings, self._precision, watched)
+                predict = _predict(self.model, self._settings, watched)
             else:
                 predict = self._predict_on_cluster(self._settings.cluster, watched)
             found = watched.items(outcomes(self._walk, state.decide, predict))
@@ -285,24 +281,23 @@ def _reports(settings: ScanSettings) -> Iterator[Report]:
         yield Montage(settings.montage)
 
 
-def _predict(
-    model: Model, settings: ScanSettings, precision: Precision, watched: Watched[list[Outcome]]
-) -> Predict:
+def _predict(model: Model, settings: ScanSettings, watched: Watched[list[Outcome]]) -> Predict:
     """Computes images; TensorFlow is loaded at its first call, if there is one."""
 
     def predict(images: Iterator[CellImage | None]) -> Iterator[list[Prediction]]:
         with watched.busy():
             start = time.monotonic()
+            check_address_space()
             from malscan.devices import devices_in_words, use_device
             from malscan.predictor import Predictor
 
             use_device(settings.computing.device)
-            predictor = Predictor(model, precision=precision)
+            predictor = Predictor(model, precision=settings.computing.inference)
             _log.info(
                 "loaded TensorFlow and the network in %.1f s; computing on %s in %s",
                 time.monotonic() - start,
                 devices_in_words(),
-                precision,
+                settings.computing.inference,
             )
         yield from predictor.predict(
             images, batch_size=settings.batch_size, any_size=settings.any_size

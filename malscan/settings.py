@@ -65,6 +65,15 @@ class Computing:
         if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", self.device):
             raise UsageError(f"--device {self.device!r}: give auto, cpu, gpu or gpu:N.")
 
+    @property
+    def inference(self) -> Precision:
+        """The numbers to classify in: what was asked for; `auto` is float32.
+
+        In bfloat16 calls change for cells as far as 0.03 from the threshold, which is more than
+        may happen unasked.
+        """
+        return Precision.FLOAT32 if self.precision is Precision.AUTO else self.precision
+
 
 class ClassOrder(StrEnum):
     """What the outputs of a network mean, in their order."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from malscan.prediction import DECIMALS, Prediction
+from malscan.settings import Precision
 from malscan.walk import CellImage
 
 open_file = os.open
@@ -31,7 +32,7 @@ def probability(content: bytes) -> float:
 
 
 class Predictor:
-    def __init__(self, model: object, *, cores: int | None = None) -> None:
+    def __init__(self, model: object, *, precision: Precision, cores: int | None = None) -> None:
         # Dask does not replace a worker that dies in the moment in which it comes.
         time.sleep(0.3)
 

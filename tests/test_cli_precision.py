@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import Cli
 
-from malscan import devices, hardware
+from malscan import devices
 from malscan.hardware import has_bfloat16
 
 needs_bfloat16 = pytest.mark.skipif(not has_bfloat16(), reason="processor without bfloat16")
@@ -45,10 +45,9 @@ class TestDevice:
 
 
 class TestPrecision:
-    def test_auto_is_float32_for_the_embedded_model_and_the_report_says_so(
-        self, cli: Cli, slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    def test_auto_is_float32_and_the_report_says_so(
+        self, cli: Cli, slides: Path, tmp_path: Path
     ) -> None:
-        monkeypatch.setattr(hardware, "has_matrix_units", lambda: True)
         reports = [tmp_path / f"{name}.json" for name in ("auto", "float32")]
         for report in reports:
             assert cli("scan", slides, "--precision", report.stem, "--out", report).code == 0

@@ -18,7 +18,7 @@ from malscan.evaluation.settings import EvaluateSettings, GateOn, Gates
 from malscan.model import EMBEDDED, Model
 from malscan.prediction import Prediction
 from malscan.seen import SeenImages
-from malscan.settings import DataSettings
+from malscan.settings import DataSettings, Precision
 from malscan.walk import CellImage
 
 Probabilities = Mapping[str, float | None]
@@ -60,7 +60,7 @@ class Oracle:
             Image.new("RGB", (20, 18), shade).save(path)
         return DataSettings(self.folder)
 
-    def predictor(self, model: Model) -> "Teller":
+    def predictor(self, model: Model, *, precision: Precision) -> "Teller":
         """Stands for `malscan.predictor.Predictor`."""
         return Teller(self, self.said.pop(0) if len(self.said) > 1 else self.said[0])
 

@@ -9,11 +9,9 @@ from malscan.hardware import (
     gpus_to_use,
     has_bfloat16,
     has_matrix_units,
-    precision_to_use,
     processor_flags,
     visible_gpus,
 )
-from malscan.settings import Computing, Precision
 
 
 @pytest.fixture
@@ -81,28 +79,3 @@ class TestGpus:
             monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
             assert visible_gpus() == numbers
             assert gpus_to_use("gpu") == models
-
-
-class TestPrecision:
-    def used(self, network: str, *, device: str = "auto", on_cluster: bool = False) -> str:
-        return precision_to_use(Computing(device=device), network, on_cluster=on_cluster)
-
-    def test_auto_is_float32_on_a_plain_processor(self, machine: Path) -> None:
-        set_flags(machine, "avx512_bf16")
-        assert self.used("baseline") == self.used("compact") == "float32"
-
-    def test_auto_is_bfloat16_for_a_wide_network_on_matrix_units(self, machine: Path) -> None:
-        set_flags(machine, "avx512_bf16 amx_bf16")
-        assert self.used("baseline") == "bfloat16"
-        assert self.used("compact") == self.used("keras-file") == "float32"
-
-    def test_auto_is_float32_on_a_gpu_and_on_a_cluster(self, machine: Path) -> None:
-        set_flags(machine, "avx512_bf16 amx_bf16")
-        assert self.used("baseline", on_cluster=True) == "float32"
-        add_gpu(machine, "0000:0a:00.0", "Fake A")
-        assert self.used("baseline") == "float32"
-        assert self.used("baseline", device="cpu") == "bfloat16"
-
-    def test_what_was_asked_for_is_used(self, machine: Path) -> None:
-        asked = Computing(Precision.FLOAT16)
-        assert precision_to_use(asked, "compact", on_cluster=True) == "float16"

@@ -161,3 +161,46 @@ def test_other_jpegs_give_the_pixels_of_pillow_too(kind: str) -> None:
     data = encoded(cell(), **KINDS[kind])
     with Image.open(io.BytesIO(data)) as opened:
         np.testing.assert_array_equal(decode(data).pixels, np.asarray(opened))
+
+
+def test_a_complaint_of_no_weight_does_not_hide_that_the_end_is_missing() -> None:
+    # libjpeg stops at what it complains of first.
+    data = encoded(cell())
+    revision, start = data.index(b"JFIF\0") + 5, scans(data)[0]
+    odd = {
+        "JFIF revision": data[:revision] + b"\x09" + data[revision + 1 :],
+        "scan parameters": data[: start + 11] + b"\0\0\0" + data[start + 14 :],
+    }
+    odd["both"] = odd["scan parameters"][:revision] + odd["JFIF revision"][revision:start]
+    odd["both"] += odd["scan parameters"][start:]
+    for name, whole in odd.items():
+        assert fault_of_jpeg(whole) is None, name
+        assert "truncated" in str(fault_of_jpeg(whole[:-300] + END)), name
+
+
+def test_padding_is_told_from_the_end_marker_of_what_follows() -> None:
+    padded = encoded(cell())[:-2] + b"\0" * 40 + END
+    assert fault_of_jpeg(padded + encoded(cell())) is None
+
+
+@pytest.mark.parametrize("sampling", [b"\x12", b"\x13", b"\x31", b"\x44"])
+def test_a_sampling_that_cannot_be_checked_is_refused_and_ends_no_scan(sampling: bytes) -> None:
+    data = encoded(cell(), subsampling="4:2:0")
+    place = data.index(b"\xff\xc0") + 11
+    with pytest.raises(UnreadableImageError, match=r"sampled in a way|truncated|damaged"):
+        decode(data[:place] + sampling + data[place + 1 :])
+
+
+def test_a_sampling_without_a_name_ends_no_scan() -> None:
+    # It has as many blocks as 4:2:0, so that its data can be read to the end.
+    data = encoded(cell(), subsampling="4:2:0")
+    place = data.index(b"\xff\xc0") + 11
+    assert decode(data[:place] + b"\x14" + data[place + 1 :]).pixels.shape[2] == 3
+
+
+def test_an_arithmetic_coded_jpeg_is_refused() -> None:
+    # Its decoder makes a picture of any bytes.
+    data = encoded(cell())
+    place = data.index(b"\xff\xc0") + 1
+    with pytest.raises(UnreadableImageError):
+        decode(data[:place] + b"\xc9" + data[place + 1 :])

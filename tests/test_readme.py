@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import typer
 from conftest import ROOT, Cli
+from fault_table import NOTHING, Fault, table
 from PIL import Image
 
 from malscan.cli.app import app
@@ -84,6 +85,31 @@ def test_the_examples_are_what_their_script_draws(tmp_path: Path) -> None:
     assert len(drawn) == 60
 
 
+def test_what_was_tried_to_break_it_stands_there_and_nothing_was_lost() -> None:
+    found = re.search(r"<!-- faults -->\n\n((?:\|.*\n)+)", README)
+    assert found
+    heading, rule, *rows = found[1].splitlines()
+    assert [heading, rule] == table({})
+    shown = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    assert all(int(count.replace(",", "")) > 0 for _, count, _ in shown)
+    assert {lost for _, _, lost in shown} == {NOTHING}
+    assert [what for what, _, _ in shown] == sorted(what for what, _, _ in shown)
+
+
+def test_the_table_counts_trials_failures_and_what_cannot_be_tried_here() -> None:
+    found = {
+        "b": Fault(tried=1200, failed=0, skipped=1),
+        "c": Fault(tried=0, failed=0, skipped=2),
+        "a": Fault(tried=3, failed=2, skipped=0),
+    }
+
+    assert table(found)[2:] == [
+        "| a | 3 | 2 tests failed |",
+        "| b | 1,200 | nothing |",
+        "| c | 0 | not tried here |",
+    ]
+
+
 def shell_lines() -> list[str]:
     """Lines of the shell in README, without comments; what is continued is one line."""
     blocks = re.findall(r"^ *```sh\n(.*?)^ *```$", README, re.DOTALL | re.MULTILINE)
@@ -115,6 +141,7 @@ def test_every_option_that_is_named_exists() -> None:
         for option in [*param.opts, *param.secondary_opts]
     } | {"--version", "--help", "--install-completion"}
     code = re.findall(r"`+[^`]+`+", re.sub(r" *```yaml.*?```", "", README, flags=re.DOTALL))
+    code = [span for span in code if not span.startswith("`python benchmarks/")]
 
     named = {name for span in code for name in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", span)}
 

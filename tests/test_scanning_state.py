@@ -2,8 +2,9 @@
 
 import os
 import shutil
+import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -250,3 +251,109 @@ def test_a_state_that_cannot_be_made_is_told(runs: Runs) -> None:
 
     with pytest.raises(MalscanError, match="Name a report in a folder that can be written"):
         runs.run([])
+
+
+# Damage and other versions
+
+
+def damages(content: bytes) -> Iterator[bytes]:
+    """The file with each of its regions spoilt in turn, and cut short."""
+    step = max(1, len(content) // 64)
+    for place in range(0, len(content), step):
+        yield (
+            content[:place]
+            + bytes(255 - byte for byte in content[place : place + 4])
+            + (content[place + 4 :])
+        )
+        yield content[:place] + bytes(step) + content[place + step :]
+        yield content[:place]
+
+
+@pytest.mark.fault("a damaged state of a scan (bytes flipped, blanked, cut off)")
+@pytest.mark.parametrize("name", [RUNNING, FINISHED])
+def test_no_damage_to_the_state_changes_a_result(
+    runs: Runs, cells: list[Path], name: str, record_property: Callable[[str, object], None]
+) -> None:
+    runs.run(cells)
+    whole = (state_folder(runs.report) / FINISHED).read_bytes()
+    tried = 0
+    for tried, spoilt in enumerate(damages(whole), start=1):  # noqa: B007
+        shutil.rmtree(state_folder(runs.report))
+        state_folder(runs.report).mkdir()
+        (state_folder(runs.report) / name).write_bytes(spoilt)
+
+        found = runs.run(cells)
+
+        assert [outcome.prediction.probability for outcome in found] == [0.5] * len(cells)
+        assert set(names(cells)) >= set(runs.computed)
+    record_property("tried", tried)
+
+
+@pytest.mark.fault("a damaged state of a scan (bytes flipped, blanked, cut off)")
+def test_the_rest_of_a_foreign_transaction_changes_no_result(runs: Runs, cells: list[Path]) -> None:
+    runs.run(cells, stop_after=3)
+    running = state_folder(runs.report) / RUNNING
+    running.with_name(f"{RUNNING}-journal").write_bytes(bytes(range(256)) * 64)
+
+    assert [outcome.prediction.probability for outcome in runs.run(cells)] == [0.5] * len(cells)
+
+
+@pytest.mark.fault("a state of another version of malscan")
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("UPDATE facts SET value = 'malscan.journal/0' WHERE name = 'schema'", "damaged state"),
+        (
+            "UPDATE facts SET value = json_set(value, '$.version of malscan', '0.0.1')"
+            " WHERE name = 'fingerprint'",
+            "had another version of malscan",
+        ),
+        ("ALTER TABLE images DROP COLUMN unlike", "damaged state"),
+        ("ALTER TABLE images ADD COLUMN more", "damaged state"),
+        ("DROP TABLE facts", "damaged state"),
+    ],
+)
+def test_a_state_of_another_version_is_not_used(
+    runs: Runs, cells: list[Path], change: str, said: str
+) -> None:
+    runs.run(cells)
+    with sqlite3.connect(state_folder(runs.report) / FINISHED) as connection:
+        connection.execute(change)
+
+    runs.run(cells)
+
+    assert runs.computed == names(cells)
+    assert len(runs.said) == 1
+    assert said in runs.said[0]
+
+
+@pytest.mark.fault("the clock set back, or files from the future")
+@pytest.mark.parametrize("hours", [-24 * 365, -1, 1, 24 * 365])
+def test_a_clock_that_is_set_makes_no_change_unseen(
+    runs: Runs, cells: list[Path], hours: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.run(cells)
+    now = time.time_ns() + int(hours * 3600e9)
+    monkeypatch.setattr(time, "time_ns", lambda: now)
+    monkeypatch.setattr(time, "time", lambda: now / 1e9)
+    for cell in cells[:2]:
+        cell.write_bytes(b"CELL")
+    os.utime(cells[1], ns=(now, now))
+
+    runs.run(cells)
+
+    assert runs.computed == names(cells[:2])
+
+
+@pytest.mark.fault("the clock set back, or files from the future")
+def test_files_from_the_future_are_settled_and_remembered(runs: Runs, cells: list[Path]) -> None:
+    soon, later = time.time() + 30, time.time() + 3600
+    os.utime(cells[0], (soon, soon))
+    os.utime(cells[1], (later, later))
+    nightly = NightlySettings(update=True, settle=60)
+
+    found = runs.run(cells, nightly)
+
+    assert [outcome.prediction.unsettled for outcome in found] == [True, *[False] * 4]
+    runs.run(cells, nightly)
+    assert runs.computed == []

@@ -143,3 +143,49 @@ def test_a_cut_16_bit_tiff_is_refused(form: dict[str, Any], eighths: int) -> Non
 def test_pixels_of_an_unknown_kind_are_named_as_a_possible_reason() -> None:
     with pytest.raises(UnreadableImageError, match="unknown kind"):
         decode(tiff(DEEP[:, :, :3], photometric=9))
+
+
+def changed(tag: int, value: int, **form: Any) -> bytes:
+    """A TIFF with another value in one of its tags."""
+    data = bytearray(tiff(DEEP[:, :, :3], **form))
+    for place in range(10, 10 + 12 * data[8], 12):
+        if struct.unpack_from("<H", data, place)[0] == tag:
+            kind = "<H" if struct.unpack_from("<H", data, place + 2)[0] == 3 else "<L"
+            struct.pack_into(kind, data, place + 8, value)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("tag", "value"),
+    [
+        *((273, 10**6), (279, 0), (279, 9), (279, 10**6), (278, 1), (278, 0), (257, 18000)),
+        *((284, 2), (258, 9)),
+    ],
+)
+def test_tags_that_contradict_each_other_are_refused(tag: int, value: int) -> None:
+    decode(tiff(DEEP[:, :, :3]))
+    with pytest.raises(UnreadableImageError):
+        decode(changed(tag, value), any_size=True)
+
+
+@pytest.mark.filterwarnings("ignore:Tag data larger")
+@pytest.mark.parametrize(("place", "value"), [(4, 0), (4, 2**32 - 1), (2, 12)])
+@pytest.mark.parametrize("tag", [257, 258, 259, 277, 279])
+def test_decisive_tags_without_values_or_with_fractions_are_refused(
+    tag: int, place: int, value: int
+) -> None:
+    data = bytearray(tiff(DEEP[:, :, :3]))
+    for entry in range(10, 10 + 12 * data[8], 12):
+        if struct.unpack_from("<H", data, entry)[0] == tag:
+            struct.pack_into("<L" if place == 4 else "<H", data, entry + place, value)
+    with pytest.raises(UnreadableImageError):
+        decode(bytes(data))
+
+
+def test_a_compressed_strip_must_hold_its_checksum_and_no_more_than_the_header_says() -> None:
+    decode(tiff(DEEP[:, :, :3], deflate=True))
+    with pytest.raises(UnreadableImageError, match="not whole"):
+        decode(changed(257, 5, deflate=True))
+    data = tiff(DEEP[:, :, :3], deflate=True)
+    with pytest.raises(UnreadableImageError, match="not whole"):
+        decode(data[:-1] + bytes([data[-1] ^ 1]))

@@ -1,16 +1,22 @@
 """The Typer app."""
 
+import sys
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
 
 from malscan import __version__
+from malscan.cli.console import keep_help_readable
 from malscan.cli.evaluate import evaluate
 from malscan.cli.fetch import fetch
 from malscan.cli.guard import guarded
 from malscan.cli.help import Command, Group
+from malscan.cli.last_words import last_words
 from malscan.cli.scan import scan
 from malscan.cli.train import train
+from malscan.errors import ExitCode
+from malscan.streams import fill_missing_descriptors, messages_to
 
 app = typer.Typer(
     name="malscan",
@@ -40,9 +46,10 @@ def _print_version(asked: bool) -> None:
         from malscan.model import embedded_model_name
 
         with guarded(verbose=False):
-            typer.echo(f"malscan {__version__}")
-            typer.echo(f"tensorflow {installed_version('tensorflow')}")
-            typer.echo(f"embedded model {embedded_model_name()}")
+            model = embedded_model_name()
+        typer.echo(f"malscan {__version__}")
+        typer.echo(f"tensorflow {installed_version('tensorflow')}")
+        typer.echo(f"embedded model {model}")
         raise typer.Exit
 
 
@@ -60,5 +67,18 @@ def options(
 
 def main() -> None:
     """Entry point of the console script."""
-    # Also where it runs as `python -m malscan`, so that help and completion name one program.
-    app(prog_name="malscan")
+    fill_missing_descriptors()
+    with ExitStack() as stack:
+        if sys.stderr is sys.__stderr__:  # else who calls this has a process of their own
+            sys.stderr = messages_to(2)
+            stack.enter_context(last_words())
+        keep_help_readable()
+        try:
+            # Also where it runs as `python -m malscan`, so that help and completion name one
+            # program.
+            app(prog_name="malscan")
+        except OSError as error:
+            # Commands deal with their own: this is of help that stdout does not take.
+            sys.stdout = None
+            typer.echo(f"malscan: cannot write to stdout: {error.strerror}", err=True)
+            raise SystemExit(ExitCode.FAILED) from None

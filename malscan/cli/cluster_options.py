@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-_CLUSTER = "Beyond one machine (pip install 'malscan[cluster]')"
+_CLUSTER = "Beyond one machine (extra: cluster)"
 
 Cluster = Annotated[
     str | None,

@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from malscan.cli import machine_options, model_options
 from malscan.cli.guard import guarded
 from malscan.cli.help import HelpAll
 from malscan.evaluation.settings import EvaluateSettings, GateOn, Gates
+from malscan.memory import check_address_space
 from malscan.place import default_cells
 from malscan.quiet import native_output_hidden
 from malscan.settings import (
@@ -143,6 +143,7 @@ def evaluate(
 
 
 def _run(settings: EvaluateSettings, stop: StopRequests, quiet: bool) -> int:
+    check_address_space()
     from malscan.cli.console import bars_wanted
     from malscan.cli.evaluate_display import EvaluateDisplay, print_evaluation, print_missed_gates
     from malscan.evaluate import evaluate as run
@@ -152,9 +153,7 @@ def _run(settings: EvaluateSettings, stop: StopRequests, quiet: bool) -> int:
         result = run(settings, display.listener())
     finally:
         display.close()
-    # The figures are there; that nobody reads the messages is no failure.
-    with suppress(BrokenPipeError):
-        if not quiet:
-            print_evaluation(result, settings)
-        print_missed_gates(result)
+    if not quiet:
+        print_evaluation(result, settings)
+    print_missed_gates(result)
     return result.exit_code

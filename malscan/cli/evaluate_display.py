@@ -15,6 +15,7 @@ from malscan.evaluation.result import INDEPENDENCE_TEXTS, EvaluationResult, Inde
 from malscan.evaluation.settings import EvaluateSettings
 from malscan.metrics import Figure, label
 from malscan.report.row import written
+from malscan.report.shown import shown
 
 FAILURES_SHOWN = 10
 PATIENTS_SHOWN = 8
@@ -45,7 +46,7 @@ class EvaluateDisplay:
     def _message(self, text: str) -> None:
         self._check_stop()
         if not self._quiet:
-            tqdm.write(text, file=sys.stderr)
+            tqdm.write(shown(text), file=sys.stderr)
 
 
 def print_evaluation(result: EvaluationResult, settings: EvaluateSettings) -> None:
@@ -126,10 +127,10 @@ def _cells(figure: Figure, *, signed: bool = False) -> list[str]:
 
 
 def _patients(result: EvaluationResult) -> Table:
-    shown = result.patients[:PATIENTS_SHOWN]
+    worst = result.patients[:PATIENTS_SHOWN]
     title = "Patients, most wrong calls first"
-    if len(result.patients) > len(shown):
-        title = f"{title} (the first {len(shown)} of {len(result.patients)})"
+    if len(result.patients) > len(worst):
+        title = f"{title} (the first {len(worst)} of {len(result.patients)})"
     table = Table(
         title=title,
         box=box.SIMPLE_HEAD,
@@ -137,9 +138,9 @@ def _patients(result: EvaluationResult) -> Table:
     table.add_column("patient")
     for heading in ("parasitized", "sensitivity", "uninfected", "false-positive rate"):
         table.add_column(heading, justify="right")
-    for one in shown:
+    for one in worst:
         table.add_row(
-            Text(written(one.patient)),
+            Text(shown(written(one.patient))),
             str(one.parasitized),
             _share(one.sensitivity),
             str(one.uninfected),
@@ -156,7 +157,7 @@ def _print_counts(result: EvaluationResult) -> None:
     out = console()
     out.print(INDEPENDENCE_TEXTS[result.independence])
     if result.set_aside:
-        names = ", ".join(map(written, result.seen_patients[:SEEN_SHOWN]))
+        names = ", ".join(shown(written(name)) for name in result.seen_patients[:SEEN_SHOWN])
         more = len(result.seen_patients) - SEEN_SHOWN
         out.print(
             f"Set aside {len(result.set_aside):,} cells of {len(result.seen_patients)} patients "
@@ -164,10 +165,11 @@ def _print_counts(result: EvaluationResult) -> None:
             markup=False,
         )
     for group in result.counts.contradictory[:FAILURES_SHOWN]:
-        out.print(f"Warning: the same pixels in both classes: {' = '.join(group)}", markup=False)
+        same = " = ".join(group)
+        out.print(shown(f"Warning: the same pixels in both classes: {same}"), markup=False)
     if result.counts.repeated:
         out.print(f"Warning: {result.counts.repeated} images repeat the pixels of others")
     if result.failed:
         out.print(f"Warning: {len(result.failed)} images could not be read:")
         for one in result.failed[:FAILURES_SHOWN]:
-            out.print(f"  {written(one.image.path)}: {one.error}", markup=False)
+            out.print(shown(f"  {written(one.image.path)}: {one.error}"), markup=False)

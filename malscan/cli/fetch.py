@@ -1,6 +1,6 @@
 """`malscan fetch`."""
 
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -158,9 +158,7 @@ def _fetch(settings: FetchSettings, quiet: bool) -> int:
     with StopRequests() as stop, FetchDisplay(quiet, stop.check) as display:
         result = run(settings, display.listener())
     if not quiet:
-        # The images are there; that nobody reads the messages is no failure.
-        with suppress(BrokenPipeError):
-            print_fetch(result)
+        print_fetch(result)
     return 0
 
 
@@ -172,6 +170,5 @@ def _check(settings: CheckSettings, quiet: bool, verbose: bool) -> int:
     hidden = native_output_hidden(not verbose) if settings.decode else nullcontext()
     with StopRequests() as stop, hidden, FetchDisplay(quiet, stop.check) as display:
         result = run(settings, display.listener())
-    with suppress(BrokenPipeError):
-        print_check(result, quiet, verbose)
+    print_check(result, quiet, verbose)
     return result.exit_code

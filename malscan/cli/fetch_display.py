@@ -17,6 +17,7 @@ from malscan.fetch.check import CheckResult
 from malscan.fetch.fetch import FetchResult
 from malscan.fetch.listener import FetchListener, Phase, in_bytes
 from malscan.labels import CLASSES
+from malscan.report.shown import shown
 
 FAULTS_SHOWN = 10
 
@@ -63,7 +64,7 @@ class FetchDisplay:
     def _message(self, text: str) -> None:
         self._check_stop()
         if not self._quiet:
-            tqdm.write(text, file=sys.stderr)
+            tqdm.write(shown(text), file=sys.stderr)
 
     def _close(self) -> None:
         if self._bar is not None:
@@ -114,9 +115,10 @@ def print_check(result: CheckResult, quiet: bool, verbose: bool) -> None:
         if result.is_whole:
             out.print(f"{dest} is whole.", markup=False)
         for text in _faults(result, None if verbose else FAULTS_SHOWN):
-            out.print(text, markup=False)
+            out.print(shown(text), markup=False)
     if not result.is_whole:
-        typer.echo(f"malscan: {dest} is not whole: {_summary(result)}.{_advice(result)}", err=True)
+        message = f"malscan: {dest} is not whole: {_summary(result)}.{_advice(result)}"
+        typer.echo(shown(message), err=True)
 
 
 def _table(found: CheckResult) -> Table:

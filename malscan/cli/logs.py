@@ -18,6 +18,7 @@ from malscan.cli.guard import outcome_of
 from malscan.errors import UsageError
 from malscan.image_names import is_image_name
 from malscan.report.names import files_of_reports
+from malscan.report.shown import shown
 from malscan.versions import versions
 
 SHOWN = {"shown": True}
@@ -138,7 +139,7 @@ class _LogFile(logging.FileHandler):
         self.setLevel(logging.CRITICAL + 1)
         reason = sys.exc_info()[1]
         text = getattr(reason, "strerror", None) or reason
-        _print(f"malscan: cannot write --log-file {self._path}: {text}.")
+        _print(shown(f"malscan: cannot write --log-file {self._path}: {text}."))
 
     def close(self) -> None:
         """Close the file; what could not be written is told only once."""

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from malscan.cli.console import console
 from malscan.plan import ScanPlan
+from malscan.report.shown import shown
 
 SLIDES_SHOWN = 30
 
@@ -19,15 +20,15 @@ def print_plan(plan: ScanPlan) -> None:
     if plan.unreadable:
         out.print(f"Warning: {plan.unreadable} folders cannot be read:")
         for path, error in plan.failures:
-            out.print(f"  {path}: {error}", markup=False)
+            out.print(shown(f"  {path}: {error}"), markup=False)
         if plan.unreadable > len(plan.failures):
             out.print("  ...")
     for note in plan.notes:
-        out.print(f"Note: {note}", markup=False)
+        out.print(shown(f"Note: {note}"), markup=False)
     if plan.skipped:
         out.print(f"{plan.skipped} other files were passed over.")
     model = f"{plan.model.name}, {plan.model_path}, sha256 {plan.model.sha256}"
-    out.print(f"Would use model {model}, threshold {plan.threshold:g}", markup=False)
+    out.print(shown(f"Would use model {model}, threshold {plan.threshold:g}"), markup=False)
     if plan.writes:
         out.print(f"Would write {_names(plan.writes)}", markup=False)
     if plan.replaces:
@@ -38,7 +39,7 @@ def print_plan(plan: ScanPlan) -> None:
 
 
 def _names(paths: list[Path]) -> str:
-    return ", ".join(map(str, paths))
+    return shown(", ".join(map(str, paths)))
 
 
 def _table(plan: ScanPlan) -> Table:
@@ -46,7 +47,7 @@ def _table(plan: ScanPlan) -> Table:
     table.add_column("slide", overflow="fold", min_width=8)
     table.add_column("images", justify="right", overflow="fold", min_width=4)
     for slide, images in list(plan.slides.items())[:SLIDES_SHOWN]:
-        table.add_row(escape(slide), str(images))
+        table.add_row(escape(shown(slide)), str(images))
     if len(plan.slides) > SLIDES_SHOWN:
         table.add_row(f"... {len(plan.slides) - SLIDES_SHOWN} more slides")
     table.add_section()

@@ -5,8 +5,9 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import typer
 
@@ -22,7 +23,7 @@ from malscan.cli.guard import guarded
 from malscan.cli.help import HelpAll
 from malscan.cli.logs import SHOWN, check_log_file, logged
 from malscan.cluster.settings import SHARD_SIZE, TIMEOUT, ClusterSettings
-from malscan.errors import UsageError
+from malscan.errors import MalscanError, UsageError
 from malscan.path_list import read_list
 from malscan.quiet import native_output_hidden
 from malscan.selection import Selection
@@ -156,9 +157,7 @@ def _run(settings: ScanSettings, stop: StopRequests, quiet: bool) -> int:
         bar.close()
     log_scan(result, settings.outs)
     if not quiet:
-        # The reports are there; that nobody reads the messages is no failure.
-        with suppress(BrokenPipeError):
-            print_scan(result, settings.outs, settings.montage)
+        print_scan(result, settings.outs, settings.montage)
     return result.exit_code
 
 
@@ -176,14 +175,29 @@ def _dry_run(settings: ScanSettings, stop: StopRequests, quiet: bool) -> int:
 @contextmanager
 def _listed(files_from: str | None, null: bool) -> Iterator[Iterator[str]]:
     """The paths of a list, copied to disk first: a slow pipe must not hold up the scan."""
-    with tempfile.TemporaryFile() as copy:
+    if files_from is None:
+        yield iter(())
+        return
+    with _copy_of_list() as copy:
         try:
-            if files_from == "-":
-                shutil.copyfileobj(sys.stdin.buffer, copy)
-            elif files_from is not None:
+            if files_from != "-":
                 with Path(files_from).open("rb") as file:
                     shutil.copyfileobj(file, copy)
+            elif sys.stdin is None:
+                raise UsageError("cannot read --files-from -: stdin is closed. Name a file.")
+            else:
+                shutil.copyfileobj(sys.stdin.buffer, copy)
             copy.seek(0)
         except OSError as error:
             raise UsageError(f"cannot read --files-from {files_from}: {error.strerror}") from None
         yield read_list(copy, null=null)
+
+
+def _copy_of_list() -> BinaryIO:
+    try:
+        return cast(BinaryIO, tempfile.TemporaryFile())
+    except OSError as error:
+        raise MalscanError(
+            f"no temporary file can be made: {error.strerror}. Set TMPDIR to a folder that can be "
+            "written."
+        ) from None

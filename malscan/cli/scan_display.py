@@ -16,6 +16,7 @@ from malscan.cli.logs import SHOWN
 from malscan.parasitaemia import Estimate
 from malscan.report.choice import SLIDES_SHOWN as SHEETS_DRAWN
 from malscan.report.row import Row
+from malscan.report.shown import shown
 from malscan.report.summary import SlideSummary
 from malscan.scan import ScanResult
 from malscan.scanning.counts import Counts
@@ -42,7 +43,7 @@ class ScanBar:
 
     def message(self, text: str) -> None:
         """Print a line, above the bar."""
-        tqdm.write(text, file=sys.stderr)
+        tqdm.write(shown(text), file=sys.stderr)
 
     def close(self) -> None:
         """Leave the last state on the screen."""
@@ -60,10 +61,10 @@ def print_scan(result: ScanResult, outs: Iterable[str], montage: Path | None) ->
     if result.summary.not_corrected:
         out.print(f"No corrected parasitaemia: {result.summary.not_corrected}.", markup=False)
     for warning in warnings_of(result):
-        out.print(f"Warning: {warning}", markup=False)
+        out.print(shown(f"Warning: {warning}"), markup=False)
     _print_rows(out, result.counts.failures, result.counts.unreadable)
     for note in result.notes:
-        out.print(f"Note: {note}", markup=False)
+        out.print(shown(f"Note: {note}"), markup=False)
     if result.counts.unsettled:
         out.print(f"{unsettled_in_words(result.counts)}:")
         _print_rows(out, result.counts.left, result.counts.unsettled)
@@ -72,9 +73,10 @@ def print_scan(result: ScanResult, outs: Iterable[str], montage: Path | None) ->
         out.print(f"{result.counts.reused} of them were known from an earlier run.")
     if result.skipped:
         out.print(f"{result.skipped} other files were passed over.")
-    out.print(f"Wrote {', '.join(outs)}", markup=False)
+    out.print(shown(f"Wrote {', '.join(outs)}"), markup=False)
     if montage is not None:
-        out.print(f"Wrote {montage}: {_sheets(len(result.summary.slides))}", markup=False)
+        sheets = _sheets(len(result.summary.slides))
+        out.print(shown(f"Wrote {montage}: {sheets}"), markup=False)
     out.print(RESEARCH_USE)
 
 
@@ -148,13 +150,13 @@ def _first(warnings: list[str], what: str) -> list[str]:
 
 def _print_rows(out: Console, rows: list[Row], count: int) -> None:
     for row in rows:
-        out.print(f"  {row.path}: {row.error}", markup=False)
+        out.print(shown(f"  {row.path}: {row.error}"), markup=False)
     if count > len(rows):
         out.print("  ...")
 
 
 def _summary_table(result: ScanResult) -> Table:
-    title = f"Model {escape(result.model.name)}, threshold {result.threshold:g}"
+    title = f"Model {escape(shown(result.model.name))}, threshold {result.threshold:g}"
     if result.uncertain is not None:
         title += ", uncertain from {:g} to {:g}".format(*result.uncertain)
     table = Table(
@@ -188,7 +190,7 @@ def _cells(slide: SlideSummary, result: ScanResult) -> tuple[str, ...]:
     if result.uncertain is not None:
         counts.append(slide.uncertain)
     return (
-        escape(slide.slide) if slide.reliable else f"{escape(slide.slide)} *",
+        escape(shown(slide.slide)) if slide.reliable else f"{escape(shown(slide.slide))} *",
         *(str(count) for count in counts),
         _percent(slide.apparent),
         _percent(slide.corrected),

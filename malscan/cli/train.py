@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from malscan.cli.guard import guarded
 from malscan.cli.help import HelpAll
 from malscan.cluster.settings import TIMEOUT, ClusterSettings
 from malscan.errors import UsageError
+from malscan.memory import check_address_space
 from malscan.place import default_cells
 from malscan.quiet import native_output_hidden
 from malscan.settings import DataSettings, Precision
@@ -172,6 +172,7 @@ def _recipe(preset: Preset, **given: Any) -> Recipe:
 
 
 def _run(settings: TrainSettings, stop: StopRequests, quiet: bool) -> int:
+    check_address_space()
     from malscan.cli.console import bars_wanted
     from malscan.cli.train_display import TrainDisplay, print_folds, print_training
     from malscan.cross_validate import cross_validate
@@ -185,12 +186,10 @@ def _run(settings: TrainSettings, stop: StopRequests, quiet: bool) -> int:
             result = run(settings, display.listener())
     finally:
         display.close()
-    # The model is there; that nobody reads the messages is no failure.
-    with suppress(BrokenPipeError):
-        if settings.split.folds:
-            if not quiet:
-                print_folds(folds)
-            return folds.exit_code
+    if settings.split.folds:
         if not quiet:
-            print_training(result)
+            print_folds(folds)
+        return folds.exit_code
+    if not quiet:
+        print_training(result)
     return result.exit_code

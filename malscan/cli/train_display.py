@@ -10,6 +10,7 @@ from malscan.cli.console import RESEARCH_USE, console
 from malscan.cross_validate import FoldsResult
 from malscan.metrics import label
 from malscan.networks import Layer
+from malscan.report.shown import shown
 from malscan.train import TrainListener, TrainResult
 from malscan.training.checkpoint import Epoch
 
@@ -60,7 +61,7 @@ class TrainDisplay:
     def _message(self, text: str) -> None:
         self._check_stop()
         if not self._quiet:
-            tqdm.write(text, file=sys.stderr)
+            tqdm.write(shown(text), file=sys.stderr)
 
     def _layers(self, layers: list[Layer]) -> None:
         if self._quiet:
@@ -90,7 +91,7 @@ def print_training(result: TrainResult) -> None:
         table.add_row(label(name), f"{figure.value:.4f}", interval)
     out.print(table)
     for path, reason in result.failed[:FAILURES_SHOWN]:
-        out.print(f"Warning: left out {path}: {reason}", markup=False)
+        out.print(shown(f"Warning: left out {path}: {reason}"), markup=False)
     if len(result.failed) > FAILURES_SHOWN:
         out.print(f"Warning: left out {len(result.failed) - FAILURES_SHOWN} more images")
     out.print(f"Wrote {result.out}", markup=False)

@@ -12,7 +12,6 @@ from malscan.cluster.settings import ClusterSettings
 from malscan.cluster.shards import Piece, Shards
 from malscan.cluster.work import Computed, Shard, compute, packed_model, why_not_opened
 from malscan.errors import MalscanError
-from malscan.hardware import precision_to_use
 from malscan.model import Model
 from malscan.prediction import Prediction
 from malscan.report.row import written
@@ -60,8 +59,8 @@ class _Workers:
         self._settings = settings
         self._folder = os.fsencode(Path.cwd())
         self._versions = versions()
-        precision = precision_to_use(settings.computing, model.network, on_cluster=True)
-        self._computing = replace(settings.computing, precision=precision)
+        computing = settings.computing
+        self._computing = replace(computing, precision=computing.inference)
         content, self._digest = packed_model(model)
         self._model = pool.share(content)
 

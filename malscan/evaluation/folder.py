@@ -148,7 +148,7 @@ def _comparison(result: EvaluationResult) -> dict[str, Any] | None:
     if other is None:
         return None
     return {
-        "model": model_facts(other.model, other.precision, other.judged.threshold),
+        "model": model_facts(other.model, result.precision, other.judged.threshold),
         "figures": _figures(other.figures),
         "differences": _figures(other.differences),
         "disagreements": len(other.disagreements),

@@ -58,7 +58,6 @@ class Comparison:
 
     Attributes:
         model: the second model.
-        precision: numbers that it was computed in.
         judged: the same cells and what it says of them, at its own threshold.
         figures: its figures.
         differences: figures of the first model minus those of the second, with intervals from
@@ -67,7 +66,6 @@ class Comparison:
     """
 
     model: Model
-    precision: Precision
     judged: Judged
     figures: dict[str, Figure]
     differences: dict[str, Figure]
@@ -101,7 +99,7 @@ class EvaluationResult:
 
     Attributes:
         model: the model.
-        precision: numbers that it was computed in.
+        precision: numbers that the models were computed in.
         judged: the evaluated cells and what it says of them.
         predictions: of the evaluated cells, in the same order.
         set_aside: predictions of cells of seen patients.

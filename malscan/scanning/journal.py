@@ -11,9 +11,10 @@ import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 
 from malscan.errors import MalscanError
@@ -30,6 +31,10 @@ CREATE TABLE images (
     probability REAL, unlike REAL, grey INTEGER, checksum INTEGER
 ) WITHOUT ROWID;
 """
+
+
+_FAULTS = (sqlite3.Error, UnicodeDecodeError)
+"""What a journal raises that cannot be read: damage may reach the names of its columns."""
 
 
 class DamagedError(Exception):
@@ -98,15 +103,15 @@ class Journal:
             DamagedError: it cannot be read.
         """
         try:
-            facts = dict(self._connection.execute("SELECT name, value FROM facts").fetchall())
-            if facts["schema"] != _SCHEMA:
-                raise DamagedError
-            found = json.loads(facts["fingerprint"])
+            found = json.loads(self._facts()["fingerprint"])
         except (sqlite3.Error, KeyError, ValueError, TypeError):
             raise DamagedError from None
         if not isinstance(found, dict):
             raise DamagedError
         return found
+
+    def _facts(self) -> dict[str, str]:
+        return dict(self._connection.execute("SELECT name, value FROM facts").fetchall())
 
     def check(self) -> None:
         """Read everything once.
@@ -117,9 +122,11 @@ class Journal:
         try:
             if self._connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
                 raise DamagedError
+            if self._facts().get("schema") != _SCHEMA:
+                raise DamagedError
             for row in self._connection.execute("SELECT * FROM images"):
                 _entry(row)
-        except sqlite3.Error:
+        except _FAULTS:
             raise DamagedError from None
 
     def __len__(self) -> int:
@@ -136,7 +143,7 @@ class Journal:
             with self._lock:
                 found = self._connection.execute("SELECT * FROM images WHERE path = ?", (path,))
                 row = found.fetchone()
-        except sqlite3.Error:
+        except _FAULTS:
             raise DamagedError from None
         return None if row is None else _entry(row)
 
@@ -146,7 +153,8 @@ class Journal:
         Raises:
             MalscanError: the disk is full, or the folder is gone.
         """
-        rows = [(*_cells(entry), _checksum(_cells(entry))) for entry in entries]
+        cells = map(_cells, entries)
+        rows = [(*values, _checksum(values)) for values in cells]
         try:
             with self._lock:
                 self._connection.executemany(
@@ -208,8 +216,8 @@ def _connect(file: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(address, uri=True, check_same_thread=False)
 
 
-def _cells(entry: Entry) -> tuple[object, ...]:
-    return astuple(entry)
+# Not `astuple`, whose deep copies take longer than everything else that is written of an image.
+_cells: Callable[[Entry], tuple[object, ...]] = attrgetter(*(field.name for field in fields(Entry)))
 
 
 def _checksum(cells: tuple[object, ...]) -> int:
@@ -230,6 +238,8 @@ def _entry(row: tuple[object, ...]) -> Entry:
 
 def _cannot_write(file: Path, error: Exception) -> MalscanError:
     reason = getattr(error, "strerror", None) or str(error)
+    if detail := getattr(error, "sqlite_errorname", None):
+        reason += f" ({detail})"
     return MalscanError(
         f"cannot write the state of this scan, {file}: {reason}. Check that the disk has space and "
         "that the folder is writable. What was computed until then is kept: the same command goes "

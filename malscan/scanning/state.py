@@ -220,8 +220,10 @@ def _last(file: Path, fingerprint: Fingerprint, message: Message) -> Journal | N
 def _differences(journal: Journal, fingerprint: Fingerprint) -> str | None:
     """What keeps a journal from being used, in words; None if nothing does."""
     try:
-        journal.check()
+        # First, since another version may keep its journal in another way.
         different = changed(journal.fingerprint(), fingerprint)
+        if not different:
+            journal.check()
     except DamagedError:
         return "left a damaged state"
     return f"had another {', '.join(different)}" if different else None

@@ -1,5 +1,6 @@
 """What a killed training needs to go on: network, optimizer, kept weights, history."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ from safetensors.numpy import save as save_tensors
 from malscan.atomic import write_atomically
 
 Weights = list[npt.NDArray[Any]]
+Arrays = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Checkpoint:
         arrays |= {f"kept/{i:04}": array for i, array in enumerate(progress.kept)}
         history = json.dumps([asdict(epoch) for epoch in progress.history])
         metadata = {"fingerprint": self._fingerprint, "history": history}
+        metadata["sha256"] = _digest(metadata, arrays)
         write_atomically(self._file, save_tensors(arrays, metadata))
 
     def restore(self, network: keras.Model) -> Progress:
@@ -80,9 +83,7 @@ class Checkpoint:
         if not self._file.exists():
             return Progress([], [])
         try:
-            with safe_open(self._file, framework="numpy") as saved:
-                metadata = saved.metadata()
-                arrays = {key: saved.get_tensor(key) for key in saved.keys()}  # noqa: SIM118
+            metadata, arrays = self._read()
             history = [Epoch(**epoch) for epoch in json.loads(metadata["history"])]
         except (OSError, SafetensorError, ValueError, TypeError, KeyError):
             self.note = "the checkpoint of an earlier training is damaged: starting afresh"
@@ -97,6 +98,25 @@ class Checkpoint:
             variable.assign(arrays[key])
         kept = [arrays[key] for key in sorted(arrays) if key.startswith("kept/")]
         return Progress(history, kept)
+
+    def _read(self) -> tuple[dict[str, str], Arrays]:
+        with safe_open(self._file, framework="numpy") as saved:
+            metadata = dict(saved.metadata())
+            arrays = {key: saved.get_tensor(key) for key in saved.keys()}  # noqa: SIM118
+        # One changed bit of a weight would train another model without a word.
+        if metadata.pop("sha256") != _digest(metadata, arrays):
+            raise ValueError("not what was saved")
+        return metadata, arrays
+
+
+def _digest(metadata: dict[str, str], arrays: Arrays) -> str:
+    """SHA-256 of everything that a checkpoint holds."""
+    found = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        found.update(repr((name, array.dtype.str, array.shape)).encode())
+        found.update(array.data)
+    return found.hexdigest()
 
 
 def _variables(network: keras.Model) -> dict[str, keras.Variable]:
