@@ -144,6 +144,8 @@ def _low_depth_png(data: bytes) -> Pixels:
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
             return np.asarray(image.convert("RGBA"))
+    except MemoryError:
+        raise
     except Exception:
         # Pillow is stricter with text chunks; what it raises may hold a memory address.
         raise UnreadableImageError(_png_fault(data)) from None

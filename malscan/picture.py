@@ -115,7 +115,7 @@ def decode_with_pillow(
                 raise UnreadableImageError("truncated: the GIF has no end")
             upright = image if image.format == "PNG" else ImageOps.exif_transpose(image)
             return Decoded(_rgb(upright), grey=upright.mode in ("1", "L", "LA", "I;16", "I;16B"))
-    except UnreadableImageError:
+    except (UnreadableImageError, MemoryError):
         raise
     except UnidentifiedImageError:
         raise UnreadableImageError(_why_unidentified(data)) from None

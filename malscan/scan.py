@@ -14,6 +14,7 @@ from malscan import __version__
 from malscan.atomic import AtomicFile, locked
 from malscan.doubt import Band, band_to_use
 from malscan.errors import ExitCode, MalscanError, StoppedError
+from malscan.memory import check_address_space
 from malscan.model import Model, find_model, open_model
 from malscan.prediction import Prediction
 from malscan.report.failed import FailedList
@@ -269,6 +270,7 @@ def _predict(model: Model, settings: ScanSettings, watched: Watched[list[Outcome
     def predict(images: Iterator[CellImage | None]) -> Iterator[list[Prediction]]:
         with watched.busy():
             start = time.monotonic()
+            check_address_space()
             from malscan.devices import devices_in_words
             from malscan.predictor import Predictor
 

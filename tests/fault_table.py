@@ -13,7 +13,7 @@ NOTHING = "nothing"
 
 
 @dataclass
-class _Fault:
+class Fault:
     """What became of the tests of one fault."""
 
     tried: int = 0
@@ -25,13 +25,13 @@ class _Table:
     """Listens to reports of tests, also to those of workers."""
 
     def __init__(self) -> None:
-        self._faults: dict[str, _Fault] = {}
+        self._faults: dict[str, Fault] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         known = dict(report.user_properties)
         if "fault" not in known:
             return
-        fault = self._faults.setdefault(str(known["fault"]), _Fault())
+        fault = self._faults.setdefault(str(known["fault"]), Fault())
         fault.failed += report.failed
         fault.skipped += report.skipped
         if report.when == "call" and not report.skipped:
@@ -43,7 +43,7 @@ class _Table:
             terminalreporter.write_line(line)
 
 
-def table(faults: dict[str, _Fault]) -> list[str]:
+def table(faults: dict[str, Fault]) -> list[str]:
     """The lines of a Markdown table."""
     rows = [f"| {' | '.join(COLUMNS)} |", "|---|---:|---|"]
     for what, fault in sorted(faults.items()):

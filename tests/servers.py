@@ -30,6 +30,7 @@ class Manners:
         stalls: after how many bytes nothing more comes, for one answer after the other.
         silence: seconds until a line that stalls is cut.
         pause: seconds between two blocks.
+        flows: while cleared, nothing comes after the first block of a file.
         obeys_if_range: whether a part of another version is refused.
         asked: path and `Range` of every request, in order.
         conditions: `If-Range` of every request for a file, in order.
@@ -49,11 +50,15 @@ class Manners:
     stalls: list[int] = field(default_factory=list)
     silence: float = 1.5
     pause: float = 0.0
+    flows: threading.Event = field(default_factory=threading.Event)
     obeys_if_range: bool = True
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     conditions: list[str | None] = field(default_factory=list)
     sent: int = 0
     url: str = ""
+
+    def __post_init__(self) -> None:
+        self.flows.set()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -110,6 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
             manners.sent += len(block)
             self.wfile.write(chunk)
             time.sleep(manners.pause)
+            manners.flows.wait()
         if stall is not None:
             time.sleep(manners.silence)
         if cut is not None or stall is not None or manners.length_off:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from malscan.atomic import AtomicFile, locked
+from malscan import atomic
+from malscan.atomic import AtomicFile, locked, publish_folder
 from malscan.errors import ExitCode, LockedError, MalscanError
 
 HOLD_A_LOCK = """
@@ -222,3 +223,42 @@ class TestLocked:
             pytest.fail("no lock could be made")
         assert str(path) in str(caught.value)
         assert caught.value.exit_code == ExitCode.FAILED
+
+
+class TestPublishFolder:
+    @pytest.fixture
+    def new(self, tmp_path: Path) -> Path:
+        """A new folder beside the old one that it is to replace."""
+        for name in ("old", ".old.partial"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "file").write_text(name)
+        return tmp_path / ".old.partial"
+
+    @pytest.mark.parametrize("in_one_step", [True, False])
+    def test_it_takes_the_place_of_the_old_one(
+        self, new: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_one_step: bool
+    ) -> None:
+        if not in_one_step:
+            monkeypatch.setattr(atomic, "_exchanged", lambda new, old: False)
+
+        publish_folder(new, tmp_path / "old")
+
+        assert entries(tmp_path) == ["old"]
+        assert (tmp_path / "old/file").read_text() == ".old.partial"
+
+    def test_there_is_no_moment_without_a_folder(
+        self, new: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def renamed(path: Path, target: Path) -> None:
+            pytest.skip("this file system cannot let two folders change names")
+
+        monkeypatch.setattr(Path, "replace", renamed)
+
+        publish_folder(new, tmp_path / "old")
+
+        assert (tmp_path / "old/file").read_text() == ".old.partial"
+
+    def test_where_there_is_none_it_gets_the_name(self, new: Path, tmp_path: Path) -> None:
+        publish_folder(new, tmp_path / "other")
+
+        assert entries(tmp_path) == ["old", "other"]

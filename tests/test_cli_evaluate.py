@@ -10,15 +10,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import sklearn.metrics as sk
-from conftest import Cli, Outcome, command
+from conftest import Cli, Outcome, command, files_no_larger_than
 from draw_cells import draw_labelled
 from PIL import Image
 from test_evaluate import SOUND, Oracle, renamed
@@ -76,17 +75,6 @@ def run(*args: object) -> Outcome:
             os.close(kept)
         file.seek(0)
         return Outcome(int(stopped.value.code or 0), "", file.read())
-
-
-@contextmanager
-def files_no_larger_than(size: int) -> Iterator[None]:
-    """As on a full disk, each write beyond this many bytes fails."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def truncate(path: Path) -> None:
@@ -638,6 +626,7 @@ class TestOut:
         assert result.code == 1
         assert "no such folder" in result.err
 
+    @pytest.mark.fault("two runs for the same report at once")
     def test_a_second_run_for_the_same_folder_exits_75(
         self, cli: Cli, few: Path, earlier: Path
     ) -> None:
@@ -657,6 +646,7 @@ class TestOut:
         assert "old.png" not in left_in(earlier)
         assert left_in(earlier.parent) == ["cells", "out"]
 
+    @pytest.mark.fault("a full disk")
     def test_a_full_disk_is_told_and_leaves_the_earlier_evaluation(
         self, cli: Cli, oracle: Oracle, earlier: Path
     ) -> None:
@@ -700,6 +690,7 @@ class TestProcesses:
         assert err.splitlines()[-1] == b"malscan: terminated"
         assert left_in(tmp_path) == ["cells"]
 
+    @pytest.mark.fault("a full disk")
     def test_a_full_disk(self, few: Path, tmp_path: Path) -> None:
         done = subprocess.run(
             command("evaluate", few, "--out", tmp_path / "out", "--quiet"),

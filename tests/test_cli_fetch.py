@@ -3,10 +3,8 @@
 import hashlib
 import os
 import pty
-import random
 import re
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from archives import images_of, publish, tiny_images, tree, write_archive
 from conftest import Cli, command
@@ -238,62 +235,19 @@ def test_a_signal_keeps_what_came_and_the_same_command_goes_on(
     assert cells(dest) == IMAGES
 
 
+@pytest.mark.fault("two runs for the same report at once")
 def test_a_second_fetch_into_the_same_place_exits_75(server: Manners, dest: Path) -> None:
-    server.pause = 0.1
     args = command("fetch", dest, *source(server))
+    server.flows.clear()
     with subprocess.Popen(args, stderr=subprocess.PIPE) as first:
-        wait_for(lambda: size_of(dest / "cell_images.zip.part") > 0)
+        wait_for(lambda: bool(server.asked))
         second = subprocess.run(args, capture_output=True, text=True, check=False)
-        server.pause = 0
-        first.communicate(timeout=30)
+        server.flows.set()
+        first.communicate(timeout=60)
 
     assert (first.returncode, second.returncode) == (0, 75)
     assert "another run" in second.stderr
     assert cells(dest) == IMAGES
-
-
-def killed_at_random_moments(server: Manners, dest: Path, times: int, seed: int) -> int:
-    """Kill a fetch again and again, then let it end.
-
-    Returns:
-        How many were killed before they had ended.
-    """
-    chance = random.Random(seed)
-    args = command("fetch", dest, *source(server), "--quiet")
-    killed = 0
-    for _ in range(times):
-        with subprocess.Popen(args) as process:
-            try:
-                process.wait(timeout=chance.uniform(0.4, 2.0))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                killed += 1
-        if chance.random() < 0.2:
-            shutil.rmtree(dest / "cell_images", ignore_errors=True)
-    assert subprocess.run(args, check=False).returncode == 0
-    return killed
-
-
-def test_a_fetch_that_is_killed_at_random_moments_ends_whole(server: Manners, dest: Path) -> None:
-    server.pause = 0.1
-
-    assert killed_at_random_moments(server, dest, times=3, seed=1) > 0
-
-    assert cells(dest) == IMAGES
-    assert "cell_images.zip.part" not in [path.name for path in dest.iterdir()]
-
-
-@pytest.mark.slow
-def test_a_fetch_that_is_killed_20_times_ends_whole(tmp_path: Path) -> None:
-    images = tiny_images(patients=30, each=150)
-    publish(tmp_path / "served", images)
-    with serving(Manners(files_of(tmp_path / "served"), pause=0.02)) as server:
-        for seed, ranges in enumerate((True, False)):
-            server.ranges = ranges
-            dest = tmp_path / f"d{seed}"
-            assert killed_at_random_moments(server, dest, times=20, seed=seed) > 5
-            assert cells(dest) == images
-            assert len(pd.read_csv(dest / "patients.csv")) == len(images)
 
 
 @pytest.mark.slow
@@ -316,6 +270,7 @@ def limited(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
+@pytest.mark.fault("a full disk")
 def test_a_limit_on_file_sizes_keeps_what_came_and_says_what_is_needed(
     server: Manners, dest: Path
 ) -> None:
@@ -333,6 +288,7 @@ def test_a_limit_on_file_sizes_keeps_what_came_and_says_what_is_needed(
     assert cells(dest) == IMAGES
 
 
+@pytest.mark.fault("a full disk")
 def test_a_limit_that_stops_the_unpacking_leaves_no_half_folder(
     served: Path, dest: Path, tmp_path: Path
 ) -> None:

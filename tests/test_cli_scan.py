@@ -4,25 +4,28 @@ import csv
 import hashlib
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
+import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import keras
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Cli, command
+from conftest import Cli, command, files_no_larger_than
 from draw_cells import draw_cell
 from PIL import Image
 
 import malscan
 from malscan.atomic import locked
 from malscan.model import EMBEDDED
+from malscan.scanning.counts import Counts
 
 SCHEMA = Path(malscan.__file__).parent / "schemas" / "scan-1.schema.json"
 
@@ -177,17 +180,17 @@ def test_a_list_of_paths_keeps_its_order(cli: Cli, slides: Path, tmp_path: Path)
     assert "no such file" in rows[2]["error"]
 
 
-def test_a_list_can_come_from_stdin(slides: Path, tmp_path: Path) -> None:
-    listing = b"".join(os.fsencode(path) + b"\n" for path in (slides / "s1").iterdir())
+def test_a_list_can_come_from_stdin(
+    cli: Cli, slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing = tmp_path / "list.txt"
+    listing.write_bytes(b"".join(os.fsencode(path) + b"\n" for path in (slides / "s1").iterdir()))
 
-    done = subprocess.run(
-        command("scan", "--files-from", "-", "--out", tmp_path / "r.csv"),
-        input=listing,
-        capture_output=True,
-        check=False,
-    )
+    with listing.open() as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        result = cli("scan", "--files-from", "-", "--out", tmp_path / "r.csv")
 
-    assert done.returncode == 0, done.stderr
+    assert result.code == 0, result.err
     assert len(rows_of(tmp_path / "r.csv")) == 8
 
 
@@ -288,6 +291,7 @@ def test_an_empty_folder_can_be_allowed(cli: Cli, tmp_path: Path) -> None:
     assert rows_of(tmp_path / "r.summary.csv")[0]["images"] == "0"
 
 
+@pytest.mark.fault("two runs for the same report at once")
 def test_a_second_run_for_the_same_report_exits_75(cli: Cli, slides: Path, tmp_path: Path) -> None:
     report = tmp_path / "r.csv"
     with locked([report]):
@@ -299,14 +303,42 @@ def test_a_second_run_for_the_same_report_exits_75(cli: Cli, slides: Path, tmp_p
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_scan_and_leaves_the_last_report_alone(
+    cli: Cli,
+    slides: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    code: int,
+) -> None:
+    report = tmp_path / "r.csv"
+    report.write_text("the report of last night")
+    told = Counts.add
+
+    def add(counts: Counts, *some: Any) -> None:
+        told(counts, *some)
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(Counts, "add", add)
+
+    result = cli("scan", slides, "--out", report, "--batch-size", 4)
+
+    assert result.code == code
+    assert "no report was written" in result.err
+    assert "Traceback" not in result.err
+    assert report.read_text() == "the report of last night"
+    assert not (tmp_path / ".r.csv.partial").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_from_outside_ends_the_process(
     cell_png: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     cells = links(cell_png, tmp_path / "cells", 30_000)
-    report = tmp_path / "r.csv"
-    report.write_text("the report of last night")
     partial = tmp_path / ".r.csv.partial"
     with subprocess.Popen(
-        command("scan", cells, "--out", report, "--batch-size", 32), stderr=subprocess.PIPE
+        command("scan", cells, "--out", tmp_path / "r.csv", "--batch-size", 32),
+        stderr=subprocess.PIPE,
     ) as process:
         deadline = time.monotonic() + 120
         while not (partial.exists() and partial.stat().st_size > 1000):
@@ -317,71 +349,55 @@ def test_a_signal_ends_the_scan_and_leaves_the_last_report_alone(
 
     assert process.returncode == code
     assert b"no report was written" in err
-    assert b"Traceback" not in err
-    assert report.read_text() == "the report of last night"
-    assert not partial.exists()
+    assert err.count(b"\n") == 1
 
 
-def test_a_full_disk_is_told_and_leaves_no_report(cell_png: Path, tmp_path: Path) -> None:
+@pytest.mark.fault("a full disk")
+def test_a_full_disk_is_told_and_leaves_no_report(cli: Cli, cell_png: Path, tmp_path: Path) -> None:
     cells = links(cell_png, tmp_path / "cells", 600)
 
-    done = subprocess.run(
-        command("scan", cells, "--out", tmp_path / "r.csv"),
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)),
-    )
+    with files_no_larger_than(8192):
+        result = cli("scan", cells, "--out", tmp_path / "r.csv", "--quiet")
 
-    assert done.returncode == 1
-    assert "cannot write" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert result.code == 1
+    assert "cannot write" in result.err
+    assert result.err.count("\n") == 1
     assert sorted(path.name for path in tmp_path.glob("*r.*")) == [".r.csv.lock"]
 
 
-def test_messages_of_native_libraries_never_reach_the_user(cell_png: Path, tmp_path: Path) -> None:
+def test_messages_of_native_libraries_never_reach_the_user(
+    cli: Cli, cell_png: Path, tmp_path: Path
+) -> None:
     with Image.open(cell_png) as image:
         image.save(tmp_path / "cut.jpg", quality=95)
-    whole = (tmp_path / "cut.jpg").read_bytes()
-    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    truncate(tmp_path / "cut.jpg")
 
-    done = subprocess.run(
-        command("scan", tmp_path, "--out", tmp_path / "r.csv", "--quiet"),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = cli("scan", tmp_path, "--out", tmp_path / "r.csv", "--quiet")
 
-    assert done.returncode == 3
-    assert done.stderr == ""
-    assert done.stdout == ""
+    assert (result.code, result.out, result.err) == (3, "", "")
 
 
-def test_a_reader_that_goes_away_is_no_unexpected_error(cell_png: Path, tmp_path: Path) -> None:
-    cells = links(cell_png, tmp_path / "cells", 2000)
-    listing = tmp_path / "list.txt"
-    listing.write_text("\n".join(map(str, sorted(cells.iterdir()))))
-    args = command("scan", "--files-from", listing, "--out", "-", "--quiet", "--batch-size", 64)
+@pytest.mark.fault("a stdout or stderr that is full, or that nobody reads (SIGPIPE)")
+def test_a_reader_that_goes_away_is_no_unexpected_error(
+    cli: Cli, slides: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with suppress(BrokenPipeError), os.fdopen(writer, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        result = cli("scan", slides, "--out", "-", "--quiet")
 
-    with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        process.stdout.close()
-        assert process.stderr is not None
-        err = process.stderr.read()
-
-    assert process.returncode == 1
-    assert err == b""
+    assert (result.code, result.err) == (1, "")
 
 
-def test_a_full_stdout_is_told(slides: Path) -> None:
-    with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
-            command("scan", slides, "--out", "-"), stdout=full, stderr=subprocess.PIPE, check=False
-        )
+@pytest.mark.fault("a stdout or stderr that is full, or that nobody reads (SIGPIPE)")
+def test_a_full_stdout_is_told(cli: Cli, slides: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with suppress(OSError), Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        result = cli("scan", slides, "--out", "-")
 
-    assert done.returncode == 1
-    assert b"cannot write to stdout: No space left on device" in done.stderr
+    assert result.code == 1
+    assert "cannot write to stdout: No space left on device" in result.err
 
 
 def test_a_model_name_is_text_and_no_markup(cli: Cli, slides: Path, tmp_path: Path) -> None:

@@ -145,6 +145,7 @@ def test_what_is_no_regular_file_is_not_opened(
     assert errors == {f"slide/{name}": error for name, error in expected.items()}
 
 
+@pytest.mark.fault("a folder that vanishes in mid-scan")
 def test_what_vanishes_between_walk_and_read_is_a_failed_row(
     cli: Cli, slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,6 +261,7 @@ def test_odd_names_come_back_from_every_report_whether_read_or_not(
 
 
 @pytest.mark.parametrize("kind", ["csv", "json"])
+@pytest.mark.fault("a full disk")
 def test_a_full_disk_under_the_report_is_told_and_leaves_the_last_report(
     cli: Cli, cell_png: Path, tmp_path: Path, kind: str
 ) -> None:

@@ -129,6 +129,7 @@ def test_each_line_of_a_log_stays_one_whatever_the_names(cli: Cli, lab: Path) ->
     assert r"odd/line\nbreak \xe9 \x1b[31m.png: the file is empty" in result.err
 
 
+@pytest.mark.fault("a full disk")
 def test_a_full_disk_under_the_log_is_told_once_and_stops_nothing(cli: Cli, lab: Path) -> None:
     result = cli("scan", "slides", "--out", "r.csv", "--log-file", "/dev/full", "--quiet")
 
@@ -203,14 +204,14 @@ Terminal = Callable[..., str]
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """Runs `malscan ARGS...` in this process with a terminal as stderr; gives what it shows."""
 
-    def run(*args: str, **environment: str) -> str:
+    def run(*args: str, columns: int = 100, **environment: str) -> str:
         for name in ("NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS"):
             monkeypatch.delenv(name, raising=False)
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(sys, "argv", ["malscan", *args])
         ours, theirs = os.openpty()
-        termios.tcsetwinsize(theirs, (40, 100))
+        termios.tcsetwinsize(theirs, (40, columns))
         shown: list[bytes] = []
         reader = threading.Thread(target=_read_all, args=(ours, shown))
         kept = os.dup(2)
@@ -248,6 +249,7 @@ def test_a_terminal_shows_a_bar_with_the_rate(terminal: Terminal, lab: Path) -> 
     assert "\x1b[1m" in shown
 
 
+@pytest.mark.fault("no terminal, or one without colour and cursor")
 def test_no_colour_comes_where_none_is_wanted(terminal: Terminal, lab: Path) -> None:
     shown = terminal("scan", "slides", "--out", "r.csv", TERM="xterm", NO_COLOR="1")
 
@@ -255,6 +257,7 @@ def test_no_colour_comes_where_none_is_wanted(terminal: Terminal, lab: Path) -> 
     assert not re.search(r"\x1b\[[0-9;]*[34]\d", shown)
 
 
+@pytest.mark.fault("no terminal, or one without colour and cursor")
 def test_a_dumb_terminal_gets_lines_only(terminal: Terminal, lab: Path) -> None:
     shown = terminal("scan", "slides", "--out", "r.csv", "--verbose", TERM="dumb")
 
@@ -267,6 +270,16 @@ def test_verbose_lines_stand_above_the_bar(terminal: Terminal, lab: Path) -> Non
     shown = terminal("scan", "slides", "--out", "r.csv", "--verbose", TERM="xterm")
 
     assert re.search(r"(^|[\r\n])slide s1: slides/s1/cell_0003.png: truncated[^\r]*\n", shown)
+
+
+@pytest.mark.fault("a terminal of 20 columns")
+def test_a_narrow_terminal_breaks_lines_and_loses_no_figure(terminal: Terminal, lab: Path) -> None:
+    shown = terminal("scan", "slides", "--out", "r.csv", columns=20, TERM="xterm", NO_COLOR="1")
+
+    rows = [line.split() for line in re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()]
+    counts = {row[0]: row[2:4] for row in rows if row and row[0] in {"s1", "s2", "s3", "TOTAL"}}
+    assert counts == {"s1": ["8", "1"], "s2": ["8", "0"], "s3": ["8", "1"], "TOTAL": ["24", "2"]}
+    assert shown.count("(") == shown.count(")")
 
 
 def test_quiet_shows_nothing_on_a_terminal(terminal: Terminal, lab: Path) -> None:

@@ -754,6 +754,7 @@ class TestOutput:
         assert h5.exists() or result.code == 2
 
     @pytest.mark.slow
+    @pytest.mark.fault("a full disk")
     def test_a_full_disk_at_the_end_keeps_the_training(
         self, cli: Cli, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

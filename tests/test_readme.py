@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, Cli
+from fault_table import NOTHING, Fault, table
 
 from malscan.metrics import label
 from malscan.model import EMBEDDED
@@ -66,3 +67,28 @@ def test_the_examples_are_what_their_script_draws(tmp_path: Path) -> None:
     }
     assert drawn == kept
     assert len(drawn) == 60
+
+
+def test_what_was_tried_to_break_it_stands_there_and_nothing_was_lost() -> None:
+    found = re.search(r"<!-- faults -->\n\n((?:\|.*\n)+)", README)
+    assert found
+    heading, rule, *rows = found[1].splitlines()
+    assert [heading, rule] == table({})
+    shown = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    assert all(int(count.replace(",", "")) > 0 for _, count, _ in shown)
+    assert {lost for _, _, lost in shown} == {NOTHING}
+    assert [what for what, _, _ in shown] == sorted(what for what, _, _ in shown)
+
+
+def test_the_table_counts_trials_failures_and_what_cannot_be_tried_here() -> None:
+    found = {
+        "b": Fault(tried=1200, failed=0, skipped=1),
+        "c": Fault(tried=0, failed=0, skipped=2),
+        "a": Fault(tried=3, failed=2, skipped=0),
+    }
+
+    assert table(found)[2:] == [
+        "| a | 3 | 2 tests failed |",
+        "| b | 1,200 | nothing |",
+        "| c | 0 | not tried here |",
+    ]

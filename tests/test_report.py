@@ -646,6 +646,7 @@ finally:
         pytest.param("r.html", 30, id="html at the end"),
     ],
 )
+@pytest.mark.fault("a full disk")
 def test_a_full_disk_is_an_error_that_names_the_report_and_leaves_nothing(
     name: str, images: int, tmp_path: Path
 ) -> None:

@@ -170,6 +170,7 @@ class TestWholeOrNotAtAll:
             Montage(tmp_path / "missing/sheets")
 
     @pytest.mark.parametrize("full", ["TemporaryFile", "save"])
+    @pytest.mark.fault("a full disk")
     def test_a_full_disk_is_told_and_leaves_nothing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: str
     ) -> None:

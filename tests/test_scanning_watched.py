@@ -37,6 +37,7 @@ def test_a_fault_comes_after_the_items_before_it() -> None:
     assert found == [0, 1, 2]
 
 
+@pytest.mark.fault("a drive that stalls")
 def test_a_stall_is_told_with_what_is_left_behind() -> None:
     free = threading.Event()
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ CLOSED = "closed stdin, stdout or stderr"
 FULL = "a stdout or stderr that is full, or that nobody reads (SIGPIPE)"
 NARROW = "a terminal of 20 columns"
 NO_LOCALE = "no locale, and names that are not ASCII"
+NO_TERMINAL = "no terminal, or one without colour and cursor"
 NO_HOME = "no home folder, or one that cannot be written"
 
 MESSY = (
@@ -44,7 +46,7 @@ def zipped(tmp_path: Path) -> Path:
 
 
 def in_shell(
-    args: Sequence[object], redirections: str, *, environment: Mapping[str, str] | None = None
+    args: Sequence[object], redirections: str, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """A command as a shell starts it, with redirections."""
     line = f"exec {shlex.join(map(str, args))} {redirections}"
@@ -140,8 +142,8 @@ def test_names_are_the_same_without_a_locale(zipped: Path, tmp_path: Path) -> No
         "PYTHONCOERCECLOCALE": "0",
     }
 
-    done = in_shell(fetching(zipped, folder), "", environment=bare)
-    plan = in_shell(command("scan", folder, "--out", "r.csv", "--dry-run"), "", environment=bare)
+    done = in_shell(fetching(zipped, folder), "", bare)
+    plan = in_shell(command("scan", folder, "--out", "r.csv", "--dry-run"), "", bare)
 
     assert done.returncode == 0, done.stderr
     assert tree(folder / "cell_images") == IMAGES
@@ -210,3 +212,113 @@ def test_no_place_for_temporary_files_is_told(
     assert "no temporary file can be made" in result.err
     assert "Set TMPDIR" in result.err
     assert cli("scan", tmp_path, *args).code == 0
+
+
+# Real scans, each in a process of its own
+
+REPORTS = ("r.csv", "r.summary.csv", "r.json", "r.html")
+BARE = {"PATH": os.environ["PATH"]}
+ASCII = {**BARE, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.fixture(scope="module")
+def strange(tmp_path_factory: pytest.TempPathFactory, slides: Path) -> Path:
+    """A slide with names of all kinds."""
+    folder = tmp_path_factory.mktemp("drawn") / "prøver µ"
+    shutil.copytree(slides / "s1", folder)
+    (folder / "cell_0001.png").rename(folder / "żółw.png")
+    (folder / "cell_0002.png").rename(folder / os.fsdecode(b"latin-\xe9.png"))
+    return folder
+
+
+def scanning(strange: Path) -> list[str]:
+    outs = ("--out", "r.csv", "--out", "r.json", "--out", "r.html")
+    return command("scan", strange, *outs)
+
+
+def reports_in(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in REPORTS}
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory, strange: Path) -> dict[str, bytes]:
+    """The reports of a scan in ordinary surroundings."""
+    folder = tmp_path_factory.mktemp("usual")
+    subprocess.run(scanning(strange), cwd=folder, check=True, capture_output=True)
+    return reports_in(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("environment", "redirections"),
+    [
+        pytest.param({}, "<&- >&- 2>&-", marks=pytest.mark.fault(CLOSED)),
+        pytest.param({}, ">/dev/full 2>/dev/full", marks=pytest.mark.fault(FULL)),
+        pytest.param({}, "2> >(exec true)", marks=pytest.mark.fault(FULL)),
+        pytest.param(ASCII, "", marks=pytest.mark.fault(NO_LOCALE)),
+        pytest.param(BARE, "</dev/null", marks=pytest.mark.fault(NO_TERMINAL)),
+        pytest.param({"HOME": "/nonexistent"}, "", marks=pytest.mark.fault(NO_HOME)),
+        pytest.param({"HOME": "{odd}"}, "", marks=pytest.mark.fault(NO_HOME)),
+        pytest.param({"TERM": "dumb", "NO_COLOR": "1"}, "", marks=pytest.mark.fault(NO_TERMINAL)),
+    ],
+)
+def test_surroundings_change_no_report(
+    strange: Path,
+    usual: dict[str, bytes],
+    tmp_path: Path,
+    environment: dict[str, str],
+    redirections: str,
+) -> None:
+    odd = tmp_path / "odd"
+    (odd / ".keras").mkdir(parents=True)
+    (odd / ".keras/keras.json").write_text('{"image_data_format": "channels_first"}')
+    (odd / ".keras").chmod(0o500)
+    bare = environment if "PATH" in environment else {**os.environ, **environment}
+    given = {name: value.format(odd=odd) for name, value in bare.items()}
+    here = tmp_path / "here"
+    here.mkdir()
+
+    done = in_shell(["env", "-C", here, "setsid", "-w", *scanning(strange)], redirections, given)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert "\x1b" not in done.stderr
+    assert reports_in(here) == usual
+
+
+@pytest.mark.slow
+@pytest.mark.fault(CLOSED)
+def test_rows_on_stdout_hold_no_messages_where_stderr_is_closed(
+    strange: Path, usual: dict[str, bytes]
+) -> None:
+    done = in_shell(command("scan", strange, "--out", "-"), "2>&-")
+
+    assert done.stdout.encode() == usual["r.csv"]
+
+
+@pytest.mark.slow
+@pytest.mark.fault(FULL)
+def test_a_real_reader_that_goes_away_ends_the_scan_in_silence(strange: Path) -> None:
+    line = shlex.join(command("scan", strange, "--out", "-", "--quiet", "--batch-size", "1"))
+
+    done = in_shell(["bash", "-c", f"{line} | head -1"], "")
+
+    assert done.stdout.startswith("path,slide,")
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
+
+
+@pytest.mark.slow
+@pytest.mark.fault("two runs for the same report at once")
+def test_of_runs_at_once_one_writes_the_report_and_the_others_exit_75(
+    strange: Path, usual: dict[str, bytes], tmp_path: Path
+) -> None:
+    runs = [
+        subprocess.Popen(scanning(strange), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    said = [run.communicate()[1] for run in runs]
+
+    assert sorted(run.returncode for run in runs) == [0, 75, 75]
+    assert sum("another run is writing" in text for text in said) == 2
+    assert reports_in(tmp_path) == usual

@@ -1,5 +1,6 @@
 """Checkpoints: a network goes on from them exactly, or starts afresh and says why."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -82,6 +83,7 @@ def test_a_checkpoint_of_something_else_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "garbage", "history"])
+@pytest.mark.fault("a damaged checkpoint of a training (bytes flipped, blanked, cut off)")
 def test_a_damaged_checkpoint_is_left_alone(damage: str, tmp_path: Path) -> None:
     file = tmp_path / "c"
     Checkpoint(file, {}).save(compiled(1), Progress([EPOCH], []))
@@ -112,3 +114,27 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(tmp_path: Path)
         Checkpoint(file, {}).save(network, Progress([EPOCH, EPOCH], []))
 
     assert file.read_bytes() == before
+
+
+@pytest.mark.fault("a damaged checkpoint of a training (bytes flipped, blanked, cut off)")
+def test_no_damage_to_a_checkpoint_trains_another_model(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    file = tmp_path / "c"
+    network = compiled(1)
+    Checkpoint(file, {}).save(network, Progress([EPOCH], network.get_weights()))
+    whole = file.read_bytes()
+    step = len(whole) // 100
+    places = range(0, len(whole), step)
+    before = network.get_weights()
+    for place in places:
+        flipped = whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
+        blank = whole[:place] + b" " * step + whole[place + step :]
+        for spoilt in (flipped, blank, whole[:place]):
+            file.write_bytes(spoilt)
+            checkpoint = Checkpoint(file, {})
+            assert checkpoint.restore(network) == Progress([], [])
+            assert checkpoint.note is not None
+    for kept, given in zip(network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(kept, given)
+    record_property("tried", 3 * len(places))

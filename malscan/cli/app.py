@@ -1,6 +1,7 @@
 """The Typer app."""
 
 import sys
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ from malscan.cli.console import keep_help_readable
 from malscan.cli.evaluate import evaluate
 from malscan.cli.fetch import fetch
 from malscan.cli.guard import guarded
+from malscan.cli.last_words import last_words
 from malscan.cli.scan import scan
 from malscan.cli.train import train
 from malscan.errors import ExitCode
@@ -60,13 +62,15 @@ def options(
 def main() -> None:
     """Entry point of the console script."""
     fill_missing_descriptors()
-    if sys.stderr is sys.__stderr__:  # else who calls this has a stream of their own
-        sys.stderr = messages_to(2)
-    keep_help_readable()
-    try:
-        app()
-    except OSError as error:
-        # Commands deal with their own: this is of help that stdout does not take.
-        sys.stdout = None
-        typer.echo(f"malscan: cannot write to stdout: {error.strerror}", err=True)
-        raise SystemExit(ExitCode.FAILED) from None
+    with ExitStack() as stack:
+        if sys.stderr is sys.__stderr__:  # else who calls this has a process of their own
+            sys.stderr = messages_to(2)
+            stack.enter_context(last_words())
+        keep_help_readable()
+        try:
+            app()
+        except OSError as error:
+            # Commands deal with their own: this is of help that stdout does not take.
+            sys.stdout = None
+            typer.echo(f"malscan: cannot write to stdout: {error.strerror}", err=True)
+            raise SystemExit(ExitCode.FAILED) from None

@@ -11,6 +11,7 @@ from malscan.cli import data_options as shared
 from malscan.cli import model_options
 from malscan.cli.guard import guarded
 from malscan.evaluation.settings import EvaluateSettings, GateOn, Gates
+from malscan.memory import check_address_space
 from malscan.place import default_cells
 from malscan.quiet import native_output_hidden
 from malscan.settings import DEFAULT_BATCH_SIZE, DataSettings, KerasFileSettings
@@ -122,6 +123,7 @@ def evaluate(
 
 
 def _run(settings: EvaluateSettings, stop: StopRequests, quiet: bool) -> int:
+    check_address_space()
     from malscan.cli.console import bars_wanted
     from malscan.cli.evaluate_display import EvaluateDisplay, print_evaluation, print_missed_gates
     from malscan.evaluate import evaluate as run

@@ -8,8 +8,21 @@ from contextlib import contextmanager
 
 import typer
 
+from malscan.cli.last_words import leave_in_order
 from malscan.errors import ExitCode, MalscanError
 from malscan.scanning.watched import is_thread_abandoned
+
+_NO_MEMORY = (
+    "not enough memory, or a limit on it (ulimit -v, or that of the job). Free some, or raise the "
+    "limit; a smaller --batch-size needs less. What scan, train and fetch had done is kept: the "
+    "same command goes on from there."
+)
+_WORDS_FOR_NO_MEMORY = (
+    "MemoryError",
+    "Cannot allocate memory",
+    "failed to map segment",
+    "can't start new thread",
+)
 
 
 @contextmanager
@@ -36,6 +49,7 @@ def _leave_hanging_threads(exit_code: int) -> None:
     """End at once where a thread waits for a dead drive: an orderly end would wait for it."""
     if is_thread_abandoned():
         sys.stderr.flush()
+        leave_in_order()
         os._exit(exit_code)
 
 
@@ -47,6 +61,16 @@ def outcome_of(error: BaseException) -> tuple[str, int]:
         return "interrupted", ExitCode.INTERRUPTED
     if isinstance(error, BrokenPipeError):
         return "whoever read the output has gone", ExitCode.FAILED
+    if _lacks_memory(error):
+        return _NO_MEMORY, ExitCode.FAILED
     kind = type(error).__name__
     advice = "Run again with --verbose and report it."
     return f"unexpected error: {kind}: {error}. {advice}", ExitCode.FAILED
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether an error, of whatever library, says that memory has run out."""
+    # TensorFlow is not to be loaded for the name of its error.
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return True
+    return any(words in str(error) for words in _WORDS_FOR_NO_MEMORY)

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO, cast
 
 import typer
 
@@ -165,9 +165,9 @@ def _listed(files_from: str | None, null: bool) -> Iterator[Iterator[str]]:
         yield read_list(copy, null=null)
 
 
-def _copy_of_list() -> IO[bytes]:
+def _copy_of_list() -> BinaryIO:
     try:
-        return tempfile.TemporaryFile()
+        return cast(BinaryIO, tempfile.TemporaryFile())
     except OSError as error:
         raise MalscanError(
             f"no temporary file can be made: {error.strerror}. Set TMPDIR to a folder that can be "

@@ -12,6 +12,7 @@ from malscan.cli import data_options as shared
 from malscan.cli import train_options as options
 from malscan.cli.guard import guarded
 from malscan.errors import UsageError
+from malscan.memory import check_address_space
 from malscan.place import default_cells
 from malscan.quiet import native_output_hidden
 from malscan.settings import DataSettings, Precision
@@ -156,6 +157,7 @@ def _recipe(preset: Preset, **given: Any) -> Recipe:
 
 
 def _run(settings: TrainSettings, stop: StopRequests, quiet: bool) -> int:
+    check_address_space()
     from malscan.cli.console import bars_wanted
     from malscan.cli.train_display import TrainDisplay, print_folds, print_training
     from malscan.cross_validate import cross_validate

@@ -236,6 +236,8 @@ def _entry(row: tuple[object, ...]) -> Entry:
 
 def _cannot_write(file: Path, error: Exception) -> MalscanError:
     reason = getattr(error, "strerror", None) or str(error)
+    if detail := getattr(error, "sqlite_errorname", None):
+        reason += f" ({detail})"
     return MalscanError(
         f"cannot write the state of this scan, {file}: {reason}. Check that the disk has space and "
         "that the folder is writable. What was computed until then is kept: the same command goes "
