@@ -237,6 +237,60 @@ def test_another_archive_does_not_go_into_the_same_place(
     assert cells(settings.dest) == IMAGES
 
 
+@pytest.mark.fault("a damaged download, and its damaged record (bytes flipped)")
+def test_a_damaged_part_of_a_download_costs_a_download(
+    settings: FetchSettings,
+    server: Manners,
+    archive: Archive,
+    messages: list[str],
+    listener: FetchListener,
+    record_property: Callable[[str, object], None],
+) -> None:
+    half = server.files["/cell_images.zip"][:20_000]
+    origin = Origin(archive.urls[0], server.etag, archive.size)
+    places = range(0, len(half), len(half) // 5)
+    for place in places:
+        shutil.rmtree(settings.dest, ignore_errors=True)
+        settings.dest.mkdir()
+        part = Part(settings.dest / "cell_images.zip")
+        part.begin(origin)
+        part.path.write_bytes(half[:place] + bytes([half[place] ^ 1]) + half[place + 1 :])
+        messages.clear()
+
+        fetch(settings, listener)
+
+        assert cells(settings.dest) == IMAGES
+        assert names(settings.dest) == LEFT | {"cell_images"}
+        assert "The 20.0 kB that an earlier run left are damaged: starting again." in messages
+    record_property("tried", len(places))
+
+
+@pytest.mark.fault("a damaged download, and its damaged record (bytes flipped)")
+def test_a_damaged_record_of_a_download_costs_a_download_at_most(
+    settings: FetchSettings,
+    server: Manners,
+    archive: Archive,
+    record_property: Callable[[str, object], None],
+) -> None:
+    half = server.files["/cell_images.zip"][:20_000]
+    tried = 0
+    for place in range(0, 90, 18):
+        shutil.rmtree(settings.dest, ignore_errors=True)
+        settings.dest.mkdir()
+        part = Part(settings.dest / "cell_images.zip")
+        part.begin(Origin(archive.urls[0], server.etag, archive.size))
+        part.path.write_bytes(half)
+        (record,) = settings.dest.glob(".*.json")
+        whole = record.read_bytes()
+        record.write_bytes(whole[:place] + bytes([whole[place] ^ 2]) + whole[place + 1 :])
+
+        fetch(settings)
+
+        tried += 1
+        assert cells(settings.dest) == IMAGES
+    record_property("tried", tried)
+
+
 def test_the_older_address_is_asked_when_the_newer_one_fails(
     settings: FetchSettings,
     archive: Archive,

@@ -160,6 +160,7 @@ KILLED = [
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("make", KILLED, indirect=True)
 def test_a_killed_command_ends_like_an_undisturbed_one(
     make: Callable[[Path], Job],

@@ -26,6 +26,9 @@ NO_LOCALE = "no locale, and names that are not ASCII"
 NO_TERMINAL = "no terminal, or one without colour and cursor"
 NO_HOME = "no home folder, or one that cannot be written"
 
+BARE = {"PATH": os.environ["PATH"]}
+ASCII = {**BARE, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
 MESSY = (
     "import contextlib, os, malscan.fetch.unpack as unpack\n"
     "write = unpack._write\n"
@@ -134,15 +137,9 @@ def test_help_names_every_option_in_a_narrow_terminal() -> None:
 @pytest.mark.fault(NO_LOCALE)
 def test_names_are_the_same_without_a_locale(zipped: Path, tmp_path: Path) -> None:
     folder = tmp_path / "träger µ"
-    bare = {
-        **{name: os.environ[name] for name in ("PATH",)},
-        "LC_ALL": "C",
-        "PYTHONUTF8": "0",
-        "PYTHONCOERCECLOCALE": "0",
-    }
 
-    done = in_shell(fetching(zipped, folder), "", bare)
-    plan = in_shell(command("scan", folder, "--out", "r.csv", "--dry-run"), "", bare)
+    done = in_shell(fetching(zipped, folder), "", ASCII)
+    plan = in_shell(command("scan", folder, "--out", "r.csv", "--dry-run"), "", ASCII)
 
     assert done.returncode == 0, done.stderr
     assert tree(folder / "cell_images") == IMAGES
@@ -216,8 +213,6 @@ def test_no_place_for_temporary_files_is_told(
 # Real scans, each in a process of its own
 
 REPORTS = ("r.csv", "r.summary.csv", "r.json", "r.html")
-BARE = {"PATH": os.environ["PATH"]}
-ASCII = {**BARE, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
 @pytest.fixture(scope="module")

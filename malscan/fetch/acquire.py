@@ -13,7 +13,7 @@ from malscan.fetch.disk import check_space
 from malscan.fetch.download import Downloader, Wanted
 from malscan.fetch.http import without_credentials
 from malscan.fetch.layout import Layout
-from malscan.fetch.listener import FetchListener, Phase, stop_explained
+from malscan.fetch.listener import FetchListener, Phase, in_bytes, stop_explained
 from malscan.fetch.part import Origin, Part
 from malscan.fetch.settings import FetchSettings
 from malscan.patients import parse_mapping
@@ -107,11 +107,18 @@ class Acquirer:
             self._listener.on_message(f"{path} is another archive; moved to {part.set_aside()}")
         downloader = Downloader(self._settings.patience, self._listener, self._check_space)
         while True:
+            earlier = part.size()
             url = downloader.download(Wanted(path, urls, self._archive.sha256, self._archive.size))
             sha256 = self._hash(path)
             problem = _mismatch(self._archive, path, sha256)
             if not problem:
                 return Acquired(path, without_credentials(url), sha256)
+            if earlier:
+                self._listener.on_message(
+                    f"The {in_bytes(earlier)} that an earlier run left are damaged: starting again."
+                )
+                part.clear()
+                continue
             said = (
                 f"{without_credentials(url)} gave another archive than asked for: {problem}. "
                 f"It is kept as {part.set_aside()} for inspection."
