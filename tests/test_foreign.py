@@ -15,11 +15,13 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tensorflow as tf
 from draw_cells import draw_cell
 from keras import layers
 from PIL import Image
 
-from malscan import foreign, keras_plan
+from malscan import devices, foreign, keras_plan
+from malscan.devices import computing_in
 from malscan.errors import ExitCode, MalscanError, UsageError
 from malscan.foreign import read_keras_file
 from malscan.keras_network import build_network
@@ -29,7 +31,7 @@ from malscan.model import EMBEDDED, open_model
 from malscan.networks import NETWORKS, Network
 from malscan.predictor import Predictor, classifier
 from malscan.preprocess import Preprocessing, resize
-from malscan.settings import ClassOrder, KerasFileSettings
+from malscan.settings import ClassOrder, KerasFileSettings, Precision
 from malscan.walk import CellImage
 
 SIDE = 32
@@ -302,6 +304,22 @@ class TestProbabilities:
         pixels = pixels_of(cells) / 255
         expected = computed_by_keras(tmp_path / "m.keras", pixels)
         np.testing.assert_allclose(outputs(tmp_path / "m.keras", pixels), expected, atol=3e-3)
+
+    @pytest.mark.parametrize("outputs_of_last", [1, 2])
+    def test_keep_their_digits_in_bfloat16(
+        self, outputs_of_last: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(devices, "has_bfloat16", lambda: True)
+        file = read_keras_file(saved_as(notebook(outputs_of_last), tmp_path / "m.keras"))
+        pixels = np.random.default_rng(1).random((8, SIDE, SIDE, 3), np.float32)
+        full = build_network(file, CLASSES)(pixels).numpy()
+        with computing_in(Precision.BFLOAT16):
+            network = build_network(file, CLASSES)
+        short = network(pixels).numpy()
+        assert not np.array_equal(short, full), "nothing was computed in bfloat16"
+        np.testing.assert_allclose(short, full, atol=0.02)
+        # In bfloat16 itself these would hold 8 bits.
+        assert not np.array_equal(short, tf.cast(tf.cast(short, tf.bfloat16), tf.float32))
 
     @pytest.mark.slow
     def test_the_full_network_of_the_notebook(self, tmp_path: Path, cells: list[Path]) -> None:
