@@ -121,7 +121,7 @@ def test_a_reader_of_help_that_goes_away_hears_nothing_more() -> None:
 def test_help_names_every_option_in_a_narrow_terminal() -> None:
     shown = [
         subprocess.run(
-            command("scan", "--help"),
+            command("scan", "--help-all"),
             capture_output=True,
             text=True,
             check=True,
