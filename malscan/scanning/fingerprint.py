@@ -4,12 +4,11 @@ import hashlib
 import os
 import platform
 from collections.abc import Mapping
-from importlib.metadata import version
 
 from malscan.hardware import gpus_to_use, processor_flags
 from malscan.model import Model
 from malscan.report.interface import ScanFacts
-from malscan.versions import versions
+from malscan.versions import version_of, versions
 
 Fingerprint = Mapping[str, str]
 """Words for people to values that must be the same."""
@@ -33,7 +32,7 @@ def fingerprint(
         "precision": facts.precision,
         "size limit": not facts.any_size,
     }
-    decoders = {name: version(name) for name in ("pillow", "simplejpeg")}
+    decoders = {name: version_of(name) for name in ("pillow", "simplejpeg")}
     all_versions = {**versions(), **decoders}
     wordy = {f"version of {name}": number for name, number in all_versions.items()}
     # How a Keras file is fed stands in no digest of the file.
