@@ -58,6 +58,8 @@ def test_ctrl_c_does_not_end_who_has_the_last_words() -> None:
         text=True,
         check=False,
         start_new_session=True,
+        # Jobs in the background may have been begun with Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
     assert "KeyboardInterrupt" in done.stderr
