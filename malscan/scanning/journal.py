@@ -85,10 +85,14 @@ class Journal:
         try:
             remove(file)
             connection = _connect(file, "rwc")
-            connection.executescript(_TABLES)
+            connection.executescript(f"BEGIN; {_TABLES}")
             facts = {"schema": _SCHEMA, "fingerprint": json.dumps(dict(fingerprint))}
             connection.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
-            connection.commit()
+            try:
+                connection.commit()
+            except sqlite3.Error as error:
+                if not _is_committed(error):
+                    raise
         except (OSError, sqlite3.Error) as error:
             with suppress(OSError):
                 remove(file)
@@ -175,7 +179,8 @@ class Journal:
             with self._lock:
                 self._connection.commit()
         except sqlite3.Error as error:
-            raise _cannot_write(self.file, error) from None
+            if not _is_committed(error):
+                raise _cannot_write(self.file, error) from None
         self._committed = time.monotonic()
 
     def close(self) -> None:
@@ -234,6 +239,15 @@ def _entry(row: tuple[object, ...]) -> Entry:
     if _checksum(_cells(entry)) != checksum:
         raise DamagedError
     return entry
+
+
+def _is_committed(error: sqlite3.Error) -> bool:
+    """Whether all was written, and only the file for a rollback was gone before it was removed.
+
+    Its removal is the commit, so there is nothing to be told. Should more be wrong, the next run
+    finds it by the checksums and computes again.
+    """
+    return getattr(error, "sqlite_errorname", None) == "SQLITE_IOERR_DELETE_NOENT"
 
 
 def _cannot_write(file: Path, error: Exception) -> MalscanError:
