@@ -88,11 +88,7 @@ class Journal:
             connection.executescript(f"BEGIN; {_TABLES}")
             facts = {"schema": _SCHEMA, "fingerprint": json.dumps(dict(fingerprint))}
             connection.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
-            try:
-                connection.commit()
-            except sqlite3.Error as error:
-                if not _is_committed(error):
-                    raise
+            _commit(connection)
         except (OSError, sqlite3.Error) as error:
             with suppress(OSError):
                 remove(file)
@@ -177,10 +173,9 @@ class Journal:
         """
         try:
             with self._lock:
-                self._connection.commit()
+                _commit(self._connection)
         except sqlite3.Error as error:
-            if not _is_committed(error):
-                raise _cannot_write(self.file, error) from None
+            raise _cannot_write(self.file, error) from None
         self._committed = time.monotonic()
 
     def close(self) -> None:
@@ -241,13 +236,17 @@ def _entry(row: tuple[object, ...]) -> Entry:
     return entry
 
 
-def _is_committed(error: sqlite3.Error) -> bool:
-    """Whether all was written, and only the file for a rollback was gone before it was removed.
+def _commit(connection: sqlite3.Connection) -> None:
+    """Commit, also where the file for a rollback is gone before it can be removed.
 
     Its removal is the commit, so there is nothing to be told. Should more be wrong, the next run
     finds it by the checksums and computes again.
     """
-    return getattr(error, "sqlite_errorname", None) == "SQLITE_IOERR_DELETE_NOENT"
+    try:
+        connection.commit()
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorname", None) != "SQLITE_IOERR_DELETE_NOENT":
+            raise
 
 
 def _cannot_write(file: Path, error: Exception) -> MalscanError:
