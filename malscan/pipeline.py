@@ -90,9 +90,9 @@ def batches(
         Exception: whatever iterating over `images` raises.
     """
     feeder = _Feeder(images, batch_size)
-    loader = _loader(preprocessing, any_size, hashed)
-    loaded = _dataset(feeder, loader, any_size, cores or usable_cores())
-    for places, pixels, grey, errors, hashes in loaded:
+    kind = preprocessing, any_size, hashed, cores or usable_cores()
+    graph = _idle.pop(kind, None) or _Graph(*kind)
+    for places, pixels, grey, errors, hashes in graph.loaded(feeder):
         slots = {place: slot for slot, place in enumerate(places.numpy())}
         facts = list(zip(grey.numpy(), errors.numpy(), hashes.numpy(), strict=True))
         items: list[Loaded] = []
@@ -107,6 +107,8 @@ def batches(
                 items.append(Loaded(image, slot, None, bool(facts[slot][0]), pixel_hash))
         readable = any(item.slot is not None for item in items)
         yield Batch(full_batch(pixels[:-1], batch_size) if readable else None, items)
+    # One that was left early may still be about to ask for its feeder, and would get the next.
+    _idle[kind] = graph
     if feeder.fault:
         raise feeder.fault
 
@@ -183,29 +185,46 @@ class _Feeder:
         return batch or None
 
 
-def _dataset(feeder: _Feeder, loader: Loader, any_size: bool, cores: int) -> tf.data.Dataset:
-    """Batches of (places, pixels, grey, errors, hashes), in order; what was refused is missing.
+class _Graph:
+    """Loads batches, for one feeder after the other: building it takes a tenth of a second."""
 
-    Whole batches are loaded side by side, each by one thread. Sharing out single images would
-    leave cores idle: they take less time than the system needs to move a thread.
-    """
+    def __init__(
+        self, preprocessing: Preprocessing, any_size: bool, hashed: bool, cores: int
+    ) -> None:
+        """Build the graph.
 
-    def load(places: tf.Tensor, paths: tf.Tensor, errors: tf.Tensor) -> tf.data.Dataset:
-        single = tf.data.Dataset.from_tensor_slices((places, paths, errors))
-        loaded = read_ahead(single, any_size).map(loader).ignore_errors()
-        return loaded.batch(tf.size(places, tf.int64))
+        Whole batches are loaded side by side, each by one thread. Sharing out single images
+        would leave cores idle: they take less time than the system needs to move a thread.
+        """
+        loader = _loader(preprocessing, any_size, hashed)
 
-    names = tf.TensorSpec([None], tf.string)
-    given = tf.data.Dataset.from_generator(
-        feeder.give, output_signature=(tf.TensorSpec([None], tf.int64), names, names)
-    )
-    loaded = given.interleave(
-        tf.autograph.experimental.do_not_convert(load),
-        cycle_length=cores,
-        num_parallel_calls=cores,
-        deterministic=True,
-    )
-    return as_written(loaded.prefetch(1))
+        def load(places: tf.Tensor, paths: tf.Tensor, errors: tf.Tensor) -> tf.data.Dataset:
+            single = tf.data.Dataset.from_tensor_slices((places, paths, errors))
+            loaded = read_ahead(single, any_size).map(loader).ignore_errors()
+            return loaded.batch(tf.size(places, tf.int64))
+
+        names = tf.TensorSpec([None], tf.string)
+        given = tf.data.Dataset.from_generator(
+            lambda: self._feeder.give(),
+            output_signature=(tf.TensorSpec([None], tf.int64), names, names),
+        )
+        loaded = given.interleave(
+            tf.autograph.experimental.do_not_convert(load),
+            cycle_length=cores,
+            num_parallel_calls=cores,
+            deterministic=True,
+        )
+        self._feeder: _Feeder
+        self._batches = as_written(loaded.prefetch(1))
+
+    def loaded(self, feeder: _Feeder) -> tf.data.Dataset:
+        """Batches of (places, pixels, grey, errors, hashes), in order; the refused are missing."""
+        self._feeder = feeder
+        return self._batches
+
+
+_idle: dict[tuple[Preprocessing, bool, bool, int], _Graph] = {}
+"""Graphs whose feeder has come to its end, by what they were built for."""
 
 
 @lru_cache(maxsize=4)

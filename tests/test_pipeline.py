@@ -427,6 +427,23 @@ def test_batches_may_be_left_early_and_started_again() -> None:
     check_account(images, load(images), 4)
 
 
+def test_images_are_not_mixed_up_between_runs_that_follow_or_overlap() -> None:
+    images = good(9)
+    for some in (images[:5], images[5:], [], images):
+        check_account(some, load(some), 4)
+
+    back = images[::-1]
+    both = zip(
+        batches(images, PREPROCESSING, batch_size=4),
+        batches(back, PREPROCESSING, batch_size=4),
+        strict=True,
+    )
+    one, other = (list(loaded) for loaded in zip(*both, strict=True))
+    check_account(images, one, 4)
+    check_account(back, other, 4)
+    check_account(images, load(images), 4)
+
+
 class TestPixelHashes:
     def hashes(self, paths: list[Path]) -> list[int | None]:
         found = batches(
