@@ -8,11 +8,11 @@ train --folds 5 --test-patients benchmarks/test-patients.txt`. Each recipe is tr
 by `malscan train` with the options below, and measured on the patients of the fold: on their
 cells as published, and on 1,500 of them changed as other laboratories might show them (no mask,
 other stain and light, blur, noise, JPEG, other magnification). Models that lie in DIR already are
-not trained again; a recipe with teachers needs theirs there. The table goes to standard output.
+not trained again; a recipe with teachers needs theirs there, and `views` and `together` average
+the probabilities of models that are. The table goes to standard output.
 """
 
 import argparse
-import json
 import os
 import resource
 import subprocess
@@ -31,6 +31,7 @@ from unlike import read, variants
 
 from malscan.dataset import LabelledCells, labelled_cells
 from malscan.kernel import Kernel
+from malscan.metrics import Judged, figures
 from malscan.model import load_model
 from malscan.patients import read_patient_list
 from malscan.pipeline import full_batch
@@ -72,6 +73,20 @@ RECIPES: dict[str, list[str]] = {
     "swift": [*_LAST, "--network", "swift"],
     "swift-longer": [*_LAST, "--network", "swift", "--epochs", "48"],
 }
+COMBINED = {"views": ["plain"], "together": ["plain", "last", "taught", "swift"]}
+"""Recipes whose probabilities are averaged; `views` over the eight flips and turns of a cell."""
+
+Pixels = npt.NDArray[np.uint8]
+Probabilities = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A trained model, ready to run."""
+
+    classify: Classifier
+    preprocessing: Preprocessing
+    threshold: float
 
 
 @dataclass(frozen=True)
@@ -88,7 +103,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--recipes", nargs="+", choices=list(RECIPES), default=list(RECIPES))
+    names = [*RECIPES, *COMBINED]
+    parser.add_argument("--recipes", nargs="+", choices=names, default=names)
     parser.add_argument("--folds", nargs="+", type=int, default=list(range(1, FOLDS + 1)))
     args = parser.parse_args()
     labelled = without_test_patients(labelled_cells(DataSettings(args.data)))
@@ -98,10 +114,14 @@ def main() -> None:
     for fold in args.folds:
         split = splits[fold - 1]
         for recipe in args.recipes:
-            out = args.out / recipe / f"fold-{fold}"
-            options = [option.format(out=args.out, fold=fold) for option in RECIPES[recipe]]
-            seconds = trained(out, options, split, labelled)
-            print_result(recipe, fold, measured(out, split, seconds))
+            seconds = None
+            if recipe in RECIPES:
+                options = [option.format(out=args.out, fold=fold) for option in RECIPES[recipe]]
+                seconds = trained(args.out / recipe / f"fold-{fold}", options, split, labelled)
+            folders = [args.out / name / f"fold-{fold}" for name in COMBINED.get(recipe, [recipe])]
+            members = [member(folder) for folder in folders]
+            result = measured(members, recipe == "views", split, seconds)
+            print_result(recipe, fold, result)
 
 
 def without_test_patients(labelled: LabelledCells) -> LabelledCells:
@@ -136,32 +156,53 @@ def link(split: Split, labelled: LabelledCells, target: Path) -> None:
             place.hardlink_to(cell.path)
 
 
-def measured(out: Path, split: Split, seconds: float | None) -> Result:
-    """The figures of a model on the test part of its fold, and on variants of it."""
-    figures = json.loads((out / "model.json").read_text(encoding="utf-8"))["figures"]
-    model = load_model(out)
+def member(folder: Path) -> Member:
+    """A model that was trained."""
+    model = load_model(folder)
     preprocessing = Preprocessing(model.size, Kernel(model.kernel), model.rescale)
     classify = classifier(rebuild(model), preprocessing, model.temperature)
+    return Member(classify, preprocessing, model.threshold)
+
+
+def measured(members: list[Member], views: bool, split: Split, seconds: float | None) -> Result:
+    """The figures of models together on the test part of a fold, and on variants of it."""
+    published = [read(cell.path) for cell in split.test]
+    positive = np.array([cell.label == "parasitized" for cell in split.test])
+    patients = [str(cell.patient) for cell in split.test]
+    probability = mean_probability(members, published, views)
+    judged = Judged(positive, probability, patients, members[0].threshold)
+    home = figures(judged, draws=1)
     foreign = {}
-    for name, pixels, positive in redrawn(split, preprocessing):
-        foreign[name] = float(roc_auc_score(positive, probabilities(classify, pixels)))
-    return Result([figures[name]["value"] for name in HOME], foreign, seconds)
+    for name, originals, labels in redrawn(split):
+        probability = mean_probability(members, originals, views)
+        foreign[name] = float(roc_auc_score(labels, probability))
+    return Result([home[name].value or 0.0 for name in HOME], foreign, seconds)
 
 
-def redrawn(
-    split: Split, preprocessing: Preprocessing
-) -> Iterator[tuple[str, npt.NDArray[np.uint8], list[bool]]]:
+def redrawn(split: Split) -> Iterator[tuple[str, list[tf.Tensor], list[bool]]]:
     """Some test cells of a split in each variant; what is random is drawn anew for each cell."""
     rng = np.random.default_rng(2)
     chosen = [split.test[place] for place in rng.permutation(len(split.test))[:REDRAWN]]
     originals = [read(cell.path) for cell in chosen]
     positive = [cell.label == "parasitized" for cell in chosen]
     for name in FOREIGN:
-        changed = (tf.constant(variants(rng)[name](one, rng)) for one in originals)
-        yield name, np.stack([resize(one, preprocessing).numpy() for one in changed]), positive
+        yield name, [tf.constant(variants(rng)[name](one, rng)) for one in originals], positive
 
 
-def probabilities(classify: Classifier, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def mean_probability(
+    members: list[Member], originals: list[tf.Tensor], views: bool
+) -> Probabilities:
+    """Probability of parasitized of each cell, averaged over models, and over views of a cell."""
+    found = []
+    for one in members:
+        pixels = np.stack([resize(cell, one.preprocessing).numpy() for cell in originals])
+        for turns, flipped in np.ndindex(4, 2) if views else [(0, 0)]:
+            seen = np.rot90(pixels[:, :, ::-1] if flipped else pixels, turns, axes=(1, 2))
+            found.append(probabilities(one.classify, seen))
+    return np.mean(found, axis=0, dtype=np.float64)
+
+
+def probabilities(classify: Classifier, pixels: Pixels) -> npt.NDArray[np.float32]:
     """Probability of parasitized of each cell."""
     found = []
     for start in range(0, len(pixels), DEFAULT_BATCH_SIZE):
