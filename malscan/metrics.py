@@ -44,6 +44,19 @@ class Figure:
     low: float | None
     high: float | None
 
+    def in_words(self, form: str = ".4f") -> tuple[str, str]:
+        """Value and interval as people read them.
+
+        >>> Figure(0.95, 0.9, 0.975).in_words()
+        ('0.9500', '0.9000 to 0.9750')
+        >>> Figure(0.95, None, None).in_words()
+        ('0.9500', '')
+        """
+        if self.value is None:
+            return "not defined", ""
+        span = "" if self.low is None else f"{self.low:{form}} to {self.high:{form}}"
+        return f"{self.value:{form}}", span
+
 
 @dataclass(frozen=True, slots=True)
 class PatientResult:

@@ -345,6 +345,17 @@ class TestSplits:
         assert result.code == 0, result.err
         assert metadata_of(tmp_path / "m")["split"]["test"]["patients"] == ["C2", "C4"]
 
+    def test_a_single_test_patient_gives_figures_without_interval(
+        self, cli: Cli, cells: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "patients.txt").write_text("C2\n")
+        chosen = ("--test-patients", tmp_path / "patients.txt")
+        result = cli("train", cells, "--out", tmp_path / "m", *QUICK, *chosen)
+        assert result.code == 0, result.err
+        assert metadata_of(tmp_path / "m")["figures"]["accuracy"]["low"] is None
+        (line,) = [line for line in card_of(tmp_path / "m").splitlines() if "| accuracy" in line]
+        assert line.endswith("| not defined |")
+
     def test_too_few_patients_for_the_split_are_told(
         self, cli: Cli, cells: Path, tmp_path: Path
     ) -> None:

@@ -13,7 +13,7 @@ from malscan.evaluate import EvaluateListener
 from malscan.evaluation.folder import false_positive_floor
 from malscan.evaluation.result import INDEPENDENCE_TEXTS, EvaluationResult, Independence
 from malscan.evaluation.settings import EvaluateSettings
-from malscan.metrics import Figure, label
+from malscan.metrics import label
 from malscan.report.row import written
 from malscan.report.shown import shown
 
@@ -111,19 +111,11 @@ def _figures(result: EvaluationResult, settings: EvaluateSettings) -> Table:
         table.add_column(Text(f"minus {other.model.name}"), justify="right")
         table.add_column("interval", justify="right")
     for name, figure in result.figures.items():
-        cells = [label(name, settings.prevalence), *_cells(figure)]
+        cells = [label(name, settings.prevalence), *figure.in_words()]
         if other is not None:
-            cells += _cells(other.differences[name], signed=True)
+            cells += other.differences[name].in_words("+.4f")
         table.add_row(*cells)
     return table
-
-
-def _cells(figure: Figure, *, signed: bool = False) -> list[str]:
-    if figure.value is None:
-        return ["not defined", ""]
-    form = "+.4f" if signed else ".4f"
-    span = "" if figure.low is None else f"{figure.low:{form}} to {figure.high:{form}}"
-    return [f"{figure.value:{form}}", span]
 
 
 def _patients(result: EvaluationResult) -> Table:

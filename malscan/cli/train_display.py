@@ -87,8 +87,7 @@ def print_training(result: TrainResult) -> None:
     table.add_column("value", justify="right")
     table.add_column("interval", justify="right")
     for name, figure in result.figures.items():
-        interval = f"{figure.low:.4f} to {figure.high:.4f}"
-        table.add_row(label(name), f"{figure.value:.4f}", interval)
+        table.add_row(label(name), *figure.in_words())
     out.print(table)
     for path, reason in result.failed[:FAILURES_SHOWN]:
         out.print(shown(f"Warning: left out {path}: {reason}"), markup=False)
@@ -108,7 +107,7 @@ def print_folds(result: FoldsResult) -> None:
     table.add_column("mean", justify="right")
     table.add_column("s.d.", justify="right")
     for name, spread in result.spread.items():
-        values = [f"{fold[name].value:.4f}" for fold in result.folds]
+        values = [fold[name].in_words()[0] for fold in result.folds]
         table.add_row(label(name), *values, f"{spread.mean:.4f}", f"{spread.deviation:.4f}")
     out.print(table)
     out.print(f"Wrote {result.out}", markup=False)

@@ -199,11 +199,8 @@ def _square() -> tuple[Picture, Axes]:
 
 
 def _text(figure: Figure) -> str:
-    if figure.value is None:
-        return "not defined"
-    if figure.low is None or figure.high is None:
-        return f"{figure.value:.3f}"
-    return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
+    value, span = figure.in_words(".3f")
+    return f"{value} ({span})" if span else value
 
 
 def _png(picture: Picture) -> bytes:
