@@ -165,19 +165,3 @@ def test_removing_takes_the_rest_of_a_killed_transaction_along(file: Path) -> No
 
     assert not file.exists()
     assert not rest.exists()
-
-
-def test_a_rollback_file_that_is_gone_at_the_commit_costs_nothing(file: Path) -> None:
-    journal = Journal.create(file, {})
-    journal.add([ENTRY])
-    rollback = file.with_name(f"{file.name}-journal")
-    rollback.unlink()
-    journal.commit()
-    journal.add(ENTRIES)
-    journal.commit()
-    journal.close()
-
-    again = opened(file)
-    again.check()
-    assert again.find(ENTRY.path) is not None
-    assert again.find(ENTRIES[-1].path) == ENTRIES[-1]

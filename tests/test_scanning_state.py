@@ -13,6 +13,7 @@ import pytest
 from malscan.errors import MalscanError
 from malscan.prediction import Prediction
 from malscan.scanning.in_order import Outcome, outcomes
+from malscan.scanning.journal import Journal
 from malscan.scanning.state import FINISHED, RUNNING, State, opened_state, state_folder
 from malscan.settings import NightlySettings
 from malscan.walk import CellImage
@@ -141,6 +142,21 @@ def test_an_unfinished_run_is_gone_on_with(runs: Runs, cells: list[Path], update
     assert runs.computed == names(cells[3:])
     assert runs.said[0] == "going on with an unfinished run: 3 images are known already"
     assert len(found) == 5
+
+
+def test_a_run_killed_before_its_first_image_is_gone_on_with(runs: Runs, cells: list[Path]) -> None:
+    """With a journal of its own, a second one on the same file would undo what the first adds."""
+    folder = state_folder(runs.report)
+    folder.mkdir()
+    Journal.create(folder / RUNNING, MODEL).close()
+    begun = (folder / RUNNING).stat().st_ino
+
+    runs.run(cells)
+
+    assert (folder / FINISHED).stat().st_ino == begun
+    assert runs.computed == names(cells)
+    runs.run(cells)
+    assert runs.computed == []
 
 
 def test_an_unfinished_update_loses_neither_night(runs: Runs, cells: list[Path]) -> None:

@@ -85,10 +85,10 @@ class Journal:
         try:
             remove(file)
             connection = _connect(file, "rwc")
-            connection.executescript(f"BEGIN; {_TABLES}")
+            connection.executescript(_TABLES)
             facts = {"schema": _SCHEMA, "fingerprint": json.dumps(dict(fingerprint))}
             connection.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
-            _commit(connection)
+            connection.commit()
         except (OSError, sqlite3.Error) as error:
             with suppress(OSError):
                 remove(file)
@@ -173,7 +173,7 @@ class Journal:
         """
         try:
             with self._lock:
-                _commit(self._connection)
+                self._connection.commit()
         except sqlite3.Error as error:
             raise _cannot_write(self.file, error) from None
         self._committed = time.monotonic()
@@ -234,19 +234,6 @@ def _entry(row: tuple[object, ...]) -> Entry:
     if _checksum(_cells(entry)) != checksum:
         raise DamagedError
     return entry
-
-
-def _commit(connection: sqlite3.Connection) -> None:
-    """Commit, also where the file for a rollback is gone before it can be removed.
-
-    Its removal is the commit, so there is nothing to be told. Should more be wrong, the next run
-    finds it by the checksums and computes again.
-    """
-    try:
-        connection.commit()
-    except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorname", None) != "SQLITE_IOERR_DELETE_NOENT":
-            raise
 
 
 def _cannot_write(file: Path, error: Exception) -> MalscanError:

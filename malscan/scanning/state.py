@@ -170,12 +170,12 @@ def opened_state(
             "a folder that can be written."
         ) from None
     running = _unfinished(folder / RUNNING, fingerprint, message)
-    earlier = [] if running is None else [running]
-    if settings.update and (finished := _last(folder / FINISHED, fingerprint, message)):
-        earlier.append(finished)
-    state = State(
-        running or Journal.create(folder / RUNNING, fingerprint), earlier, settings, message
-    )
+    finished = _last(folder / FINISHED, fingerprint, message) if settings.update else None
+    earlier = [journal for journal in (running, finished) if journal is not None]
+    # An empty journal is false, too, and there must never be two on one file.
+    if running is None:
+        running = Journal.create(folder / RUNNING, fingerprint)
+    state = State(running, earlier, settings, message)
     try:
         yield state
     finally:
