@@ -31,7 +31,7 @@ class Job:
         args: what follows `malscan`; it runs in a folder of its own.
         begin: makes the folder what it is beforehand; it exists.
         last: the entry that appears when all others have: where it is new, they are.
-        after_kill: called after each kill, before the command is given again.
+        before_again: called after each run, killed or not, before the command is given again.
         after_end: called with the folder and the messages when it has come to its end.
         done_before: what the command says, and exits 1, where it had ended just before the kill.
     """
@@ -39,7 +39,7 @@ class Job:
     args: tuple[object, ...]
     last: str
     begin: Callable[[Path], object] = _nothing
-    after_kill: Callable[[Path], object] = _nothing
+    before_again: Callable[[Path], object] = _nothing
     after_end: Callable[[Path, str], object] = lambda folder, said: None
     done_before: str | None = None
 
@@ -72,11 +72,12 @@ class Killer:
         while killed < kills:
             folder = self._new_folder()
             again = True
-            while again and self._is_killed(folder, next(moments)):
-                killed += 1
-                again = killed % 2 == 1 and killed < kills
+            while again:
+                was_killed = self._is_killed(folder, next(moments))
+                killed += was_killed
+                again = was_killed and killed % 2 == 1 and killed < kills
                 self._check_nothing_half(folder)
-                self._job.after_kill(folder)
+                self._job.before_again(folder)
             self._to_the_end(folder)
             assert left_in(folder) == self._undisturbed
         return killed

@@ -55,7 +55,7 @@ class NothingComputedTwice:
     def begin(self, folder: Path) -> None:
         self._kept = 0
 
-    def after_kill(self, folder: Path) -> None:
+    def before_again(self, folder: Path) -> None:
         self._kept = kept(folder / "r.csv")
 
     def after_end(self, folder: Path, said: str) -> None:
@@ -69,7 +69,7 @@ def scan(place: Path) -> Job:
     (place / "cells/00007.png").write_bytes(b"no image")
     checks = NothingComputedTwice()
     args = ("scan", place / "cells", *REPORTS, "--batch-size", 32, "--keep-going")
-    return Job(args, "r.csv", checks.begin, checks.after_kill, checks.after_end)
+    return Job(args, "r.csv", checks.begin, checks.before_again, checks.after_end)
 
 
 def scan_update(place: Path) -> Job:
@@ -91,7 +91,7 @@ def scan_update(place: Path) -> Job:
         checks.begin(folder)
         shutil.copytree(night, folder, dirs_exist_ok=True)
 
-    return Job(args, "r.csv", begin, checks.after_kill, checks.after_end)
+    return Job(args, "r.csv", begin, checks.before_again, checks.after_end)
 
 
 class Resumed:
@@ -100,7 +100,7 @@ class Resumed:
     def begin(self, folder: Path) -> None:
         self._kept = False
 
-    def after_kill(self, folder: Path) -> None:
+    def before_again(self, folder: Path) -> None:
         self._kept = (folder / ".m.malscan/checkpoint.safetensors").exists()
 
     def after_end(self, folder: Path, said: str) -> None:
@@ -113,7 +113,7 @@ def train(place: Path) -> Job:
     shares = ("--test-share", 0.25, "--validation-share", 0.25, "--batch-size", 16)
     args = ("train", place / "cells", "--out", "m", *shares, "--epochs", 4, "--deterministic")
     done_before = "m exists already"
-    return Job(args, "m", checks.begin, checks.after_kill, checks.after_end, done_before)
+    return Job(args, "m", checks.begin, checks.before_again, checks.after_end, done_before)
 
 
 @pytest.fixture
