@@ -107,3 +107,31 @@ def test_damaged_files_are_counted_by_kind_and_none_is_missed() -> None:
     files, refused, scored, missed, _ = map(int, table["TOTAL"])
     assert (files, refused + scored, missed) == (300, 300, 0)
     assert {"PNG", "JPEG", "TIFF", "GIF", "BMP", "WebP", "any format", "undamaged"} <= set(table)
+
+
+def test_the_notebook_is_run_as_it_was_published_beside_malscan(
+    labelled: Path, tmp_path: Path
+) -> None:
+    script, post = ROOT / "benchmarks" / "side_by_side.py", tmp_path / "post.txt"
+    code = (
+        "import glob\nfrom PIL import Image\n",
+        "for path in sorted(glob.glob('/content/cell_images/*/*.png')):\n"
+        "    Image.open(path).load()\nprint('looked at all')\n",
+    )
+    fences = "".join(f"Then type:\n```python\n{cell}```\n" for cell in ("!wget x.zip\n", *code))
+    post.write_text(fences)
+
+    done = subprocess.run(
+        [sys.executable, str(script), str(labelled), "--notebook", str(post), "--images", "60"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    first, _, notebook, whole, cut, *malscan = done.stdout.splitlines()
+    assert first.startswith("60 cells of ")
+    assert notebook.split()[2] == str(len("".join(code)))
+    assert whole.endswith("looked at all")
+    assert "truncated" in cut
+    exits = [tuple(line.split()[-4:][i] for i in (1, 3)) for line in (notebook, *malscan[::3])]
+    assert exits == [("0", "1"), ("0", "3"), ("0", "3")]

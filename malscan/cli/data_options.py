@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 _DATA = "Data"
-_MESSAGES = "Messages"
 
 
 def file_option(
@@ -75,11 +74,4 @@ AnySize = Annotated[
         rich_help_panel=_DATA,
         hidden=True,
     ),
-]
-
-Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print errors only.", rich_help_panel=_MESSAGES)
-]
-Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Print more detail.", rich_help_panel=_MESSAGES)
 ]

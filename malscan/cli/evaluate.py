@@ -2,13 +2,12 @@
 
 import shlex
 import sys
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from malscan.cli import data_options as shared
-from malscan.cli import machine_options, model_options
+from malscan.cli import evaluate_options as options
+from malscan.cli import machine_options, message_options, model_options
 from malscan.cli.guard import guarded
 from malscan.cli.help import HelpAll
 from malscan.evaluation.settings import EvaluateSettings, GateOn, Gates
@@ -24,83 +23,34 @@ from malscan.settings import (
 )
 from malscan.stopping import StopRequests
 
-_MODEL = "Model"
-_GATES = "Gates (exit 4 where one is missed)"
-
-
-def _gate(name: str) -> typer.models.OptionInfo:
-    return typer.Option(metavar="X", help=f"Least {name}, 0..1.", rich_help_panel=_GATES)
-
 
 def evaluate(
     data: shared.Data = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder for figures, tables, pictures, report.html."),
-    ] = None,
+    out: options.Out = None,
     positive: shared.Positive = None,
     patient_map: shared.PatientMap = None,
     patient_pattern: shared.PatientPattern = None,
     patient_folders: shared.PatientFolders = False,
     allow_failed: shared.AllowFailed = False,
-    allow_seen: Annotated[
-        bool,
-        typer.Option(
-            "--allow-seen",
-            help="Keep patients that the model has seen; figures are too good.",
-            rich_help_panel="Data",
-            hidden=True,
-        ),
-    ] = False,
+    allow_seen: options.AllowSeen = False,
     any_size: shared.AnySize = False,
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="MODEL",
-            help="Model to judge: folder, .keras or .h5.",
-            autocompletion=model_options.embedded_name,
-            show_default="$MALSCAN_MODEL, else embedded",
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
-    compare: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="MODEL",
-            help="Second model for the same cells.",
-            autocompletion=model_options.embedded_name,
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
+    model: options.Model = None,
+    compare: options.Compare = None,
     rescale: model_options.Rescale = None,
     resize_kernel: model_options.ResizeKernel = None,
     class_order: model_options.ClassOrderOption = None,
     threshold: model_options.Threshold = None,
-    prevalence: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE",
-            help="Share of parasitized cells for PPV and NPV, 0..1.",
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
+    prevalence: options.Prevalence = None,
     batch_size: model_options.BatchSize = DEFAULT_BATCH_SIZE,
     precision: machine_options.PrecisionOption = Precision.AUTO,
     device: machine_options.Device = "auto",
-    min_accuracy: Annotated[float | None, _gate("accuracy")] = None,
-    min_sensitivity: Annotated[float | None, _gate("sensitivity")] = None,
-    min_specificity: Annotated[float | None, _gate("specificity")] = None,
-    min_auc: Annotated[float | None, _gate("ROC AUC")] = None,
-    gate_on: Annotated[
-        GateOn,
-        typer.Option(
-            metavar="END",
-            help="point: figure; lower: end of its interval.",
-            rich_help_panel=_GATES,
-        ),
-    ] = GateOn.POINT,
-    quiet: shared.Quiet = False,
-    verbose: shared.Verbose = False,
+    min_accuracy: options.MinAccuracy = None,
+    min_sensitivity: options.MinSensitivity = None,
+    min_specificity: options.MinSpecificity = None,
+    min_auc: options.MinAuc = None,
+    gate_on: options.GateOnOption = GateOn.POINT,
+    quiet: message_options.Quiet = False,
+    verbose: message_options.Verbose = False,
     help_all: HelpAll = False,
 ) -> None:
     """Judge a model by labelled cells of patients whom it has not seen.

@@ -1,11 +1,11 @@
 """`malscan fetch`."""
 
 from contextlib import nullcontext
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from malscan.cli import fetch_options as options
+from malscan.cli import message_options
 from malscan.cli.guard import guarded
 from malscan.cli.help import HelpAll
 from malscan.errors import UsageError
@@ -20,100 +20,21 @@ from malscan.place import data_folder
 from malscan.quiet import native_output_hidden
 from malscan.stopping import StopRequests
 
-_SOURCE = "Where from"
-_LINE = "The line"
-_KEPT = "What is kept"
-_CHECK = "Checking"
-_MESSAGES = "Messages"
-
 
 def fetch(
-    dest: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="DEST",
-            help="Folder that gets cell_images and patients.csv.",
-            show_default="$MALSCAN_DATA, else malscan's data folder",
-        ),
-    ] = None,
-    url: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Mirror of cell_images.zip: http, https or file.",
-            show_default="NLM's addresses",
-            rich_help_panel=_SOURCE,
-        ),
-    ] = None,
-    from_file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="ZIP", help="Unpack this file, download nothing.", rich_help_panel=_SOURCE
-        ),
-    ] = None,
-    sha256: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HASH",
-            help="Hash the archive must have; 'none' takes any.",
-            show_default="the published archive's",
-            rich_help_panel=_SOURCE,
-        ),
-    ] = None,
-    timeout: Annotated[
-        float,
-        typer.Option(metavar="SECONDS", help="Longest silence of the line.", rich_help_panel=_LINE),
-    ] = DEFAULT_TIMEOUT,
-    retries: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            help="Fruitless attempts in a row that are borne.",
-            rich_help_panel=_LINE,
-        ),
-    ] = DEFAULT_RETRIES,
-    sample: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Unpack only whole patients: N images or more.",
-            rich_help_panel=_KEPT,
-        ),
-    ] = None,
-    no_patients: Annotated[
-        bool,
-        typer.Option(
-            "--no-patients",
-            help="No patients.csv, and no mapping files for it.",
-            rich_help_panel=_KEPT,
-        ),
-    ] = False,
-    keep_archive: Annotated[
-        bool,
-        typer.Option("--keep-archive", help="Keep the downloads.", rich_help_panel=_KEPT),
-    ] = False,
-    check: Annotated[
-        bool,
-        typer.Option(
-            "--check",
-            help="Fetch nothing: tell if DEST is whole, exit 1 if not.",
-            rich_help_panel=_CHECK,
-        ),
-    ] = False,
-    decode: Annotated[
-        bool,
-        typer.Option(
-            "--decode", help="With --check: decode every image, too.", rich_help_panel=_CHECK
-        ),
-    ] = False,
-    quiet: Annotated[
-        bool,
-        typer.Option("--quiet", "-q", help="Print errors only.", rich_help_panel=_MESSAGES),
-    ] = False,
-    verbose: Annotated[
-        bool,
-        typer.Option("--verbose", "-v", help="Print more detail.", rich_help_panel=_MESSAGES),
-    ] = False,
+    dest: options.Dest = None,
+    url: options.Url = None,
+    from_file: options.FromFile = None,
+    sha256: options.Sha256 = None,
+    timeout: options.Timeout = DEFAULT_TIMEOUT,
+    retries: options.Retries = DEFAULT_RETRIES,
+    sample: options.Sample = None,
+    no_patients: options.NoPatients = False,
+    keep_archive: options.KeepArchive = False,
+    check: options.Check = False,
+    decode: options.Decode = False,
+    quiet: message_options.Quiet = False,
+    verbose: message_options.Verbose = False,
     help_all: HelpAll = False,
 ) -> None:
     """Download the NIH/NLM cell images (353 MB), verify and unpack them.

@@ -78,8 +78,8 @@ def scan(
     keep_going: scan_options.KeepGoing = False,
     fail_on_failed: scan_options.FailOnFailed = False,
     quiet: message_options.Quiet = False,
-    verbose: message_options.Verbose = False,
-    log_file: message_options.LogFile = None,
+    verbose: scan_options.Verbose = False,
+    log_file: scan_options.LogFile = None,
     help_all: HelpAll = False,
 ) -> None:
     """Classify cell images and write a report.

@@ -1,10 +1,11 @@
-"""The options of `malscan scan`, apart from those on which images and on messages."""
+"""The options of `malscan scan`, apart from those on which images."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from malscan.cli.message_options import MESSAGES
 from malscan.cli.model_options import embedded_name
 from malscan.cli.walk_options import WHICH
 from malscan.report.names import SUFFIXES
@@ -168,4 +169,21 @@ FailOnFailed = Annotated[
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Only say what would be scanned and written."),
+]
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose",
+        "-v",
+        help="Print model, devices, failures and times, too.",
+        rich_help_panel=MESSAGES,
+    ),
+]
+LogFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Append what happens to FILE, with times.",
+        rich_help_panel=MESSAGES,
+    ),
 ]

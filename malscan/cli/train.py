@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from typer import Exit
+import typer
 
-from malscan.cli import cluster_options, machine_options
+from malscan.cli import cluster_options, machine_options, message_options
 from malscan.cli import data_options as shared
 from malscan.cli import train_options as options
 from malscan.cli.guard import guarded
@@ -78,8 +78,8 @@ def train(
     tensorboard: options.Tensorboard = None,
     cluster: cluster_options.Cluster = None,
     cluster_timeout: cluster_options.ClusterTimeout = TIMEOUT,
-    quiet: shared.Quiet = False,
-    verbose: shared.Verbose = False,
+    quiet: message_options.Quiet = False,
+    verbose: message_options.Verbose = False,
     help_all: HelpAll = False,
 ) -> None:
     """Train a model on labelled cells; no patient is in both train and test.
@@ -147,7 +147,7 @@ def train(
         )
         with StopRequests() as stop, native_output_hidden(not verbose):
             exit_code = _run(settings, stop, quiet)
-        raise Exit(exit_code)
+        raise typer.Exit(exit_code)
 
 
 def _preset(name: options.PresetName | None, start_from: Path | None) -> Preset:

@@ -12,7 +12,7 @@ from malscan.error_rates import error_rates
 from malscan.errors import ExitCode, MalscanError
 from malscan.kernel import Kernel
 from malscan.metrics import Figure, Judged, PatientResult, figures, per_patient
-from malscan.model import Model, find_model, load_model, load_seen_images
+from malscan.model import Model
 from malscan.networks import NETWORKS, Network, fold, layer_table
 from malscan.predictor import rebuild
 from malscan.preprocess import Preprocessing
@@ -24,6 +24,7 @@ from malscan.training.doubt import recommend_band
 from malscan.training.fingerprint import fingerprint
 from malscan.training.fit import FitListener, best_epoch, class_weights, fit
 from malscan.training.folder import Findings, TrainedModel, write_model
+from malscan.training.forerunner import load_forerunner
 from malscan.training.listener import TrainListener
 from malscan.training.parts import Parts, load_parts
 from malscan.training.recipe import SplitKind
@@ -84,8 +85,8 @@ def train_split(
         MalscanError: data that cannot be trained on, a loss that is not a number, a folder
             that cannot be written.
     """
-    start = None if settings.start_from is None else find_model(settings.start_from)
-    source = None if start is None else load_model(start)
+    start = None if settings.start_from is None else load_forerunner(settings.start_from)
+    source = None if start is None else start.model
     network = _network(settings, source)
     preprocessing = _preprocessing(network, source)
     keras.utils.set_random_seed(settings.recipe.seed)
@@ -107,10 +108,8 @@ def train_split(
         trained = fold(built, network)
     findings = _measure(settings, trained, parts, preprocessing, history)
     seen = parts.seen()
-    if start is not None and source is not None:
-        seen = seen.with_those_of(source.name, load_seen_images(start, source))
-    for teacher in teachers:
-        seen = seen.with_those_of(teacher.model.name, teacher.seen)
+    for known in (*([] if start is None else [start]), *teachers):
+        seen = seen.with_those_of(known.model.name, known.seen)
     model = TrainedModel(
         network, preprocessing, trained, parts, findings, seen, source, taught_by, prints
     )

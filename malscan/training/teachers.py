@@ -14,26 +14,22 @@ import numpy as np
 import tensorflow as tf
 
 from malscan.errors import MalscanError
-from malscan.model import Model, find_model, load_model, load_seen_images
 from malscan.predictor import logits, rebuild
 from malscan.preprocess import Preprocessing
-from malscan.seen import PARTS_SEEN, SeenImages
+from malscan.seen import PARTS_SEEN
+from malscan.training.forerunner import Forerunner, load_forerunner
 from malscan.training.parts import Parts
 
 
 @dataclass(frozen=True, slots=True)
-class Teacher:
+class Teacher(Forerunner):
     """A model that teaches.
 
     Attributes:
-        model: the model.
-        network: the same, ready to compute.
-        seen: images that it was trained and validated on; None if it does not say.
+        network: the model, ready to compute.
     """
 
-    model: Model
     network: keras.Model
-    seen: SeenImages | None
 
 
 def load_teachers(places: Sequence[Path], preprocessing: Preprocessing) -> list[Teacher]:
@@ -48,8 +44,8 @@ def load_teachers(places: Sequence[Path], preprocessing: Preprocessing) -> list[
     """
     teachers = []
     for place in places:
-        folder = find_model(place)
-        model = load_model(folder)
+        known = load_forerunner(place)
+        model = known.model
         theirs = Preprocessing(model.size, preprocessing.kernel, model.rescale)
         if theirs != preprocessing or model.kernel != preprocessing.kernel:
             raise MalscanError(
@@ -57,7 +53,7 @@ def load_teachers(places: Sequence[Path], preprocessing: Preprocessing) -> list[
                 f"the network to train {preprocessing.size} by {preprocessing.kernel}: "
                 "give one of the same network"
             )
-        teachers.append(Teacher(model, rebuild(model), load_seen_images(folder, model)))
+        teachers.append(Teacher(model, known.seen, rebuild(model)))
     return teachers
 
 
