@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--images", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--network", choices=sorted(NETWORKS), default="compact")
+    parser.add_argument("--network", choices=sorted(RECIPES), default="compact")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "cells"

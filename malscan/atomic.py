@@ -28,12 +28,15 @@ def check_place(path: Path) -> None:
         MalscanError: there is no such folder, or something else than a file.
     """
     target = Path(os.path.realpath(path))
-    if not target.parent.is_dir():
-        raise MalscanError(f"cannot write {path}: no such folder. Make it, or check it.")
-    if target.is_dir():
-        raise MalscanError(f"cannot write {path}: it is a folder. Name a file.")
-    if target.exists() and not target.is_file():
-        raise MalscanError(f"cannot write {path}: it is no regular file. Name another.")
+    try:
+        if not target.parent.is_dir():
+            raise MalscanError(f"cannot write {path}: no such folder. Make it, or check it.")
+        if target.is_dir():
+            raise MalscanError(f"cannot write {path}: it is a folder. Name a file.")
+        if target.exists() and not target.is_file():
+            raise MalscanError(f"cannot write {path}: it is no regular file. Name another.")
+    except OSError as error:
+        raise _cannot_write(path, error) from None
 
 
 class AtomicFile:
@@ -199,11 +202,13 @@ def locked(
     with contextlib.ExitStack() as stack:
         # The same order in every run: two runs cannot each wait for the other's lock.
         for target, path in sorted({Path(os.path.realpath(path)): path for path in paths}.items()):
-            # Asked here because the lock would make the folder, whose name may be a slip.
-            if not target.parent.is_dir():
-                raise MalscanError(f"cannot write {path}: no such folder. Make it, or check it.")
             lock = filelock.FileLock(target.with_name(f".{target.name}.lock"))
             try:
+                # Asked here because the lock would make the folder, whose name may be a slip.
+                if not target.parent.is_dir():
+                    raise MalscanError(
+                        f"cannot write {path}: no such folder. Make it, or check it."
+                    )
                 while not _is_acquired(lock):
                     if time.monotonic() >= deadline:
                         raise LockedError(

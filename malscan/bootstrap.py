@@ -6,7 +6,7 @@ computed on weights for all draws in a few matrix operations: one call after ano
 minutes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -30,16 +30,32 @@ def draw_weights(units: Sequence[str], seed: int, draws: int = DRAWS) -> Floats:
         seed: of the draws.
         draws: number of draws.
     """
-    counts, index = _draw(units, seed, draws)
-    return counts[:, index]
+    index, some = draw_units(units, seed, draws)
+    return np.vstack([counts[:, index] for counts in some])
 
 
-def _draw(units: Sequence[str], seed: int, draws: int) -> tuple[Floats, npt.NDArray[np.intp]]:
-    """How often each unit stands in each draw, and the unit of each cell."""
+def draw_units(
+    units: Sequence[str], seed: int, draws: int = DRAWS
+) -> tuple[npt.NDArray[np.intp], Iterator[Floats]]:
+    """Draw units with replacement, so many at a time that cells of all of them fit into memory.
+
+    Args:
+        units: patient of each cell.
+        seed: of the draws.
+        draws: number of draws.
+
+    Returns:
+        The number of the unit of each cell, int [cells], and how often each unit stands in some
+        draws: float [some, units], all together `draws` rows.
+    """
     names, index = np.unique(np.asarray(units), return_inverse=True)
     rng = np.random.default_rng(seed)
-    counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
-    return counts.astype(np.float64), index
+    share = np.full(len(names), 1 / len(names))
+    step = max(1, _WEIGHTS_AT_ONCE // max(1, len(index)))
+    return index, (
+        rng.multinomial(len(names), share, size=min(step, draws - start)).astype(np.float64)
+        for start in range(0, draws, step)
+    )
 
 
 def drawn_statistics(
@@ -63,13 +79,10 @@ def drawn_statistics(
         seed: of the draws.
         draws: number of draws.
     """
-    counts, index = _draw(units, seed, draws)
-    step = max(1, _WEIGHTS_AT_ONCE // max(1, len(index)))
+    index, some = draw_units(units, seed, draws)
     parts = [
-        statistics(
-            counts[start : start + step, index], positive, probability, threshold, prevalence
-        )
-        for start in range(0, draws, step)
+        statistics(counts[:, index], positive, probability, threshold, prevalence)
+        for counts in some
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -96,6 +109,7 @@ def statistics(
     called = probability >= threshold
     tp, fn = weights @ (positive & called), weights @ (positive & ~called)
     fp, tn = weights @ (~positive & called), weights @ (~positive & ~called)
+    both = (tp + fn > 0) & (tn + fp > 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         sensitivity, specificity = tp / (tp + fn), tn / (tn + fp)
         found = {
@@ -105,8 +119,8 @@ def statistics(
             "specificity": specificity,
             "ppv": tp / (tp + fp),
             "npv": tn / (tn + fn),
-            "f1": 2 * tp / (2 * tp + fp + fn),
-            "mcc": _mcc(tp, tn, fp, fn),
+            "f1": np.where(both, 2 * tp / (2 * tp + fp + fn), np.nan),
+            "mcc": np.where(both, _mcc(tp, tn, fp, fn), np.nan),
         }
         if prevalence is not None:
             true, false = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)

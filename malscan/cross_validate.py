@@ -11,9 +11,9 @@ import pandas as pd
 
 from malscan.atomic import publish_folder, write_atomically
 from malscan.dataset import LabelledCells
-from malscan.errors import ExitCode, MalscanError
+from malscan.errors import ExitCode, MalscanError, UsageError
 from malscan.metrics import Figure
-from malscan.model import METADATA, find_model, load_model
+from malscan.model import METADATA, find_model, load_model, storable_name
 from malscan.patients import patients_of, read_patient_list, with_known_patient
 from malscan.split import Split, split_into_folds
 from malscan.train import TrainListener, read_labelled
@@ -21,7 +21,7 @@ from malscan.training.fingerprint import data_fingerprint
 from malscan.training.fold import Fold
 from malscan.training.one_model import train_split
 from malscan.training.settings import TrainSettings
-from malscan.training.workplace import FOLDS_RECORD, workplace
+from malscan.training.workplace import FOLDS_RECORD, drop_caches, workplace
 from malscan.versions import versions
 
 FOLDS_SCHEMA = "malscan.folds/1"
@@ -70,6 +70,8 @@ def cross_validate(
         LockedError: another training writes to the same place.
         MalscanError: as of `malscan.train.train`, or fewer patients than folds.
     """
+    if not settings.split.folds:
+        raise UsageError("a cross-validation needs a number of folds (--folds)")
     with workplace(settings) as state:
         labelled = read_labelled(settings, listener)
         if settings.cluster is not None:
@@ -82,7 +84,7 @@ def cross_validate(
             for fold in folds:
                 listener.on_message(f"fold {fold.number} of {len(splits)}")
                 train_split(fold.settings, labelled, fold.split, fold.state, listener)
-                shutil.rmtree(fold.state, ignore_errors=True)
+                drop_caches(fold.state)
         elif folds:
             from malscan.cluster.folds import train_folds
 
@@ -102,7 +104,7 @@ def _folds(
             continue
         fold_state = state / f"fold-{number}"
         fold_state.mkdir(exist_ok=True)
-        name = f"{settings.name or settings.out.name}-fold-{number}"
+        name = f"{storable_name(settings.name or settings.out.name)[:-10]}-fold-{number}"
         events = settings.tensorboard and settings.tensorboard / f"fold-{number}"
         fold_settings = replace(settings, out=out, name=name, tensorboard=events)
         folds.append(Fold(number, fold_settings, split, fold_state))
@@ -169,7 +171,7 @@ def _gather(settings: TrainSettings, done: Path, folds: int) -> FoldsResult:
     spread = {name: _spread([fold[name].value for fold in figures]) for name in figures[0]}
     record = {
         "schema": FOLDS_SCHEMA,
-        "name": settings.name or settings.out.name,
+        "name": storable_name(settings.name or settings.out.name),
         "split_unit": "patient",
         "folds": [
             {

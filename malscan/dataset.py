@@ -104,6 +104,8 @@ def _of_folder(settings: DataSettings, rule: PatientRule) -> LabelledCells:
         relative = image.path.removeprefix(f"{data}/")
         if label := _label_of_path(relative, settings.positive):
             cells.append(replace(image, label=label, patient=rule(relative)))
+        elif image.error and _label_of_path(f"{relative}/cell", settings.positive):
+            raise MalscanError(f"{image.path}: {image.error}. No cell of it can be read.")
         else:
             unlabelled += 1
     notes = list(walk.notes)

@@ -67,7 +67,8 @@ def training_precision(precision: Precision, *, wide: bool) -> Precision:
     """
     if precision is not Precision.AUTO:
         return precision
-    fast = bool(_gpus()) or has_matrix_units()
+    gpus = _gpus()
+    fast = all(map(_has_bfloat16, gpus)) if gpus else has_matrix_units()
     return Precision.BFLOAT16 if wide and fast else Precision.FLOAT32
 
 
@@ -94,6 +95,10 @@ def computing_in(precision: Precision) -> Iterator[str]:
         keras.config.set_dtype_policy(before)
 
 
+def _has_bfloat16(gpu: tf.config.PhysicalDevice) -> bool:
+    return bool(_details(gpu).get("compute_capability", (0, 0)) >= _CAPABILITY_FOR_BFLOAT16)
+
+
 def _check_has(precision: Precision) -> None:
     gpus = _gpus()
     if precision is Precision.FLOAT16 and not gpus:
@@ -104,7 +109,7 @@ def _check_has(precision: Precision) -> None:
             "among the flags of /proc/cpuinfo). Give auto or float32."
         )
     for gpu in gpus if precision is Precision.BFLOAT16 else ():
-        if _details(gpu).get("compute_capability", (0, 0)) < _CAPABILITY_FOR_BFLOAT16:
+        if not _has_bfloat16(gpu):
             raise MalscanError(
                 "--precision bfloat16: this GPU does not have it (compute capability 8.0 or "
                 "later). Give float32 or float16."

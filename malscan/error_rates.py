@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from malscan.bootstrap import DRAWS, draw_weights
+from malscan.bootstrap import DRAWS, draw_units
 from malscan.model import ErrorRates
 
 Floats = npt.NDArray[np.float64]
@@ -34,21 +34,26 @@ def error_rates(
         seed: of the draws.
         draws: number of draws; those without a cell of either class are left out.
     """
-    once = np.ones([1, len(positive)])
-    weights = np.vstack([once, draw_weights(patients, seed, draws)])
+    owner, some = draw_units(patients, seed, draws)
+    # By patient, since draws of all cells would fill the memory.
+    drawn = np.vstack(list(some))
+    counts = np.vstack([np.ones([1, drawn.shape[1]]), drawn])
     # As a scan compares: 0.3 is 0.3 here, not the float32 next to it, which is greater.
     grid = np.union1d(RATE_GRID, np.float32(RATE_GRID[0] if at is None else at))
     thresholds = np.round(grid.astype(np.float64), 2)
     above = (probability[:, None] >= thresholds[None, :]).astype(np.float64)
-    of_positive, of_negative = weights * positive, weights * ~positive
-    enough = (of_positive.sum(1) > 0) & (of_negative.sum(1) > 0)
+
+    def shares(chosen: Bools) -> Floats:
+        of_patient = np.zeros([counts.shape[1], len(thresholds) + 1])
+        np.add.at(of_patient, owner[chosen], np.insert(above[chosen], 0, 1.0, axis=1))
+        summed = counts @ of_patient
+        with np.errstate(invalid="ignore"):
+            return summed[:, 1:] / summed[:, :1]
+
+    true, false = shares(positive), shares(~positive)
+    enough = np.isfinite(true[:, 0]) & np.isfinite(false[:, 0])
     enough[0] = True
-    of_positive, of_negative = of_positive[enough], of_negative[enough]
-    with np.errstate(invalid="ignore"):
-        sensitivity = (of_positive @ above / of_positive.sum(1, keepdims=True)).astype(np.float32)
-        false_positive = (of_negative @ above / of_negative.sum(1, keepdims=True)).astype(
-            np.float32
-        )
+    sensitivity, false_positive = (rate[enough].astype(np.float32) for rate in (true, false))
     return ErrorRates(
         thresholds=grid,
         sensitivity=sensitivity[0],

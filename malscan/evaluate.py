@@ -209,7 +209,8 @@ def _compare(
 def _difference(first: Figure, second: Figure, drawn: Floats) -> Figure:
     if first.value is None or second.value is None:
         return Figure(None, None, None)
-    return Figure(first.value - second.value, *interval(drawn))
+    known = first.low is not None and second.low is not None
+    return Figure(first.value - second.value, *(interval(drawn) if known else (None, None)))
 
 
 def _counts(selection: Selection) -> Counts:

@@ -183,6 +183,8 @@ def _check_hdf5(content: bytes, damaged: str) -> dict[str, Any]:
             command, input=content, capture_output=True, timeout=HDF5_SECONDS, check=True
         )
         found: dict[str, Any] = json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        raise RefusedError(f"reading it takes longer than {HDF5_SECONDS:g} s") from None
     except (subprocess.SubprocessError, ValueError):
         raise RefusedError(damaged) from None
     if "refused" in found:

@@ -52,7 +52,9 @@ def _limit_memory(more: int) -> None:
     """Let this process take so many bytes more than it has, and some to spare."""
     taken = int(Path("/proc/self/statm").read_text("ascii").split()[0]) * _PAGE
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (taken + more + SPARE_MEMORY, hard))
+    wanted = taken + more + SPARE_MEMORY
+    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _read(place: str, array: h5py.Dataset) -> None:

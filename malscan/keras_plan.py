@@ -194,8 +194,9 @@ def _chained(entries: list[_Entry]) -> tuple[list[_Entry], str]:
 
 def _input_of_first(first: _Entry) -> dict[str, Any]:
     """Keras before 2.2 gave the input shape to the first layer; so do nested networks."""
-    if first.kind in _NETWORKS and isinstance(first.config.get("layers"), list):
-        inner = _Entry(first.config["layers"][0])
+    layers = first.config.get("layers") if first.kind in _NETWORKS else None
+    if isinstance(layers, list) and layers:
+        inner = _Entry(layers[0])
         shape = _input_of_first(inner) if not inner.is_input else inner.config
     else:
         shape = first.config

@@ -22,6 +22,8 @@ _LABELS = {
     "roc_auc": "ROC AUC",
     "brier_score": "Brier score",
 }
+_OF_BOTH_CLASSES = {"balanced_accuracy", "ppv_at_prevalence", "npv_at_prevalence"}
+"""Figures that are put together from sensitivity and specificity."""
 
 
 def label(name: str, prevalence: float | None = None) -> str:
@@ -138,9 +140,11 @@ def figures(
     intervals = {name: interval(sample) for name, sample in drawn.items()}
     if judged.patients is None:
         intervals |= _wilson(judged)
-    elif len(set(judged.patients)) == 1:
-        # Drawing the only patient again and again would show no doubt at all.
+    # Drawing an only patient again and again would show no doubt at all.
+    if judged.patients is not None and len(set(judged.patients)) == 1:
         intervals = dict.fromkeys(intervals, (None, None))
+    elif few := _of_one_patient(judged):
+        intervals |= dict.fromkeys((few | _OF_BOTH_CLASSES) & intervals.keys(), (None, None))
     return {
         name: Figure(value, *(intervals[name] if value is not None else (None, None)))
         for name, value in values.items()
@@ -218,6 +222,20 @@ def interval(drawn: Floats) -> tuple[float | None, float | None]:
     return float(low), float(high)
 
 
+def doubt_is_known(judged: Judged) -> bool:
+    """Whether sensitivity and specificity are those of two patients or more each."""
+    return judged.patients is not None and not _of_one_patient(judged)
+
+
+def _of_one_patient(judged: Judged) -> set[str]:
+    """Which of sensitivity and specificity hang on a single patient, however many cells."""
+    if judged.patients is None:
+        return set()
+    owners = np.asarray(judged.patients)
+    classes = {"sensitivity": judged.positive, "specificity": ~judged.positive}
+    return {name for name, chosen in classes.items() if len(np.unique(owners[chosen])) == 1}
+
+
 def _mean_over_patients(values: Sequence[float | None], counts: Floats) -> Figure:
     known = np.array([value is not None for value in values])
     if not known.any():
@@ -226,7 +244,8 @@ def _mean_over_patients(values: Sequence[float | None], counts: Floats) -> Figur
     times = counts * known
     with np.errstate(invalid="ignore"):
         drawn = times @ numbers / times.sum(axis=1)
-    return Figure(float(numbers[known].mean()), *interval(drawn))
+    span = interval(drawn) if known.sum() > 1 else (None, None)
+    return Figure(float(numbers[known].mean()), *span)
 
 
 def _values(judged: Judged, prevalence: float | None) -> dict[str, float | None]:

@@ -114,10 +114,9 @@ def find_model(given: Path | None) -> Path:
 
     The name `embedded` stands for the embedded one, unless there is something of that name.
     """
-    if given is not None:
-        return EMBEDDED if is_embedded(given) else given
-    variable = os.environ.get("MALSCAN_MODEL")
-    return Path(variable) if variable else EMBEDDED
+    if given is None and (variable := os.environ.get("MALSCAN_MODEL")):
+        given = Path(variable)
+    return EMBEDDED if given is None or is_embedded(given) else given
 
 
 def open_model(path: Path, stated: KerasFileSettings = KerasFileSettings()) -> Model:
@@ -306,6 +305,11 @@ def _read_part(folder: Path, name: str, most: int) -> bytes:
         return read_part(folder / name, most, links=folder == EMBEDDED)
     except RefusedPartError as error:
         raise MalscanError(_not_a_model(folder, str(error))) from None
+
+
+def storable_name(name: str) -> str:
+    """The name of a model as files and reports can hold it: any name that a folder may have."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")[:LONGEST_TEXT]
 
 
 def _text(facts: dict[str, Any], key: str) -> str:

@@ -109,7 +109,7 @@ def batches(
         yield Batch(full_batch(pixels[:-1], batch_size) if readable else None, items)
     # One that was left early may still be about to ask for its feeder, and would get the next.
     _idle[kind] = graph
-    if feeder.fault:
+    if feeder.fault is not None:
         raise feeder.fault
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from malscan.atomic import check_place
 from malscan.errors import ExitCode, MalscanError
 from malscan.model import Model, find_model, open_model
-from malscan.report.names import STDOUT, files_of_reports
+from malscan.report.names import STDOUT
+from malscan.report.places import check_places
 from malscan.report.row import written
 from malscan.settings import ScanSettings
 from malscan.walk import Walk, no_image_error
@@ -97,10 +97,8 @@ def plan_scan(settings: ScanSettings, check: Callable[[], object] = lambda: None
 
 def _places(settings: ScanSettings) -> list[Path]:
     """Everything that the scan would leave, after making sure that it can."""
-    files = files_of_reports(settings.outs)
-    files += [settings.failed_to] if settings.failed_to is not None else []
-    for file in files:
-        check_place(file)
-        if not os.access(file.parent, os.W_OK):
-            raise MalscanError(f"cannot write {file}: its folder is not writable. Name another.")
-    return [*files, *([settings.montage] if settings.montage is not None else [])]
+    places = check_places(settings)
+    for place in places:
+        if not os.access(Path(os.path.realpath(place)).parent, os.W_OK):
+            raise MalscanError(f"cannot write {place}: its folder is not writable. Name another.")
+    return places

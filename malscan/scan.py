@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from malscan import __version__
-from malscan.atomic import AtomicFile, locked
+from malscan.atomic import locked, write_atomically
 from malscan.cluster.settings import ClusterSettings
 from malscan.doubt import Band, band_to_use
 from malscan.errors import ExitCode, MalscanError, StoppedError
@@ -23,6 +23,7 @@ from malscan.report.formats import open_report
 from malscan.report.interface import ModelFacts, Report, ScanFacts
 from malscan.report.montage import Montage
 from malscan.report.names import STDOUT, run_record_path
+from malscan.report.places import check_places
 from malscan.report.row import row_of, written
 from malscan.report.summary import Summary, Tally
 from malscan.scanning.counts import Counts
@@ -87,6 +88,7 @@ def scan(settings: ScanSettings, listener: ScanListener = ScanListener()) -> Sca
     nightly = settings.nightly
     others = [path for path in (settings.failed_to, settings.montage) if path is not None]
     with locked([*files, *others], wait=nightly.wait, check=listener.check):
+        check_places(settings)
         scan = _Scan(settings, listener, files)
         on_cluster, device = settings.cluster is not None, settings.computing.device
         known = fingerprint(scan.model, scan.facts, device=device, on_cluster=on_cluster)
@@ -159,7 +161,11 @@ class _Scan:
     def _found(self, state: State) -> Iterator[Iterator[list[Outcome]]]:
         """What is found, image by image, in another thread than this."""
         timeout = self._settings.nightly.stall_timeout
-        watched = Watched[list[Outcome]](timeout, self._listener.check, self._left_behind)
+        # Jobs of a batch system are taken back at the end, which takes its time.
+        more_seconds = 0 if self._settings.cluster is None else 50
+        watched = Watched[list[Outcome]](
+            timeout, self._listener.check, self._left_behind, more_seconds
+        )
         with watched:
             if self._settings.cluster is None:
                 predict = _predict(self.model, self._settings, watched)
@@ -179,6 +185,7 @@ class _Scan:
             watched.busy,
             lambda: f"Stopped {self._left_behind()}",
             self._listener.on_message,
+            watched.heard,
         )
         return predict_on_cluster(self.model, self._settings, cluster, patience)
 
@@ -216,10 +223,7 @@ class _Scan:
             if isinstance(report, FailedList):
                 self._notes += report.notes()
         if self._files:
-            with AtomicFile(run_record_path(self._files[0])) as record:
-                record.write(self._record(facts))
-                record.close()
-                record.publish()
+            write_atomically(run_record_path(self._files[0]), self._record(facts).encode())
         for report in reversed(reports):
             report.publish()
         return summary

@@ -46,10 +46,8 @@ class SeenImages:
             for digest, part, patient in zip(self.hashes, self.parts, self.patients, strict=True)
         ]
 
-    def with_those_of(self, model: str, others: "SeenImages | None") -> "SeenImages":
+    def with_those_of(self, model: str, others: "SeenImages") -> "SeenImages":
         """These and what else another model has seen; its patients get its name before theirs."""
-        if others is None:
-            return self
         mine = self.rows()
         known = {(digest, part) for digest, part, _ in mine}
         rows = [

@@ -185,6 +185,6 @@ def _checked(split: Split, unit: str) -> Split:
             if not any(cell.label == label for cell in part):
                 raise MalscanError(
                     f"the {name} part has no {label} cell: there are too few {unit} for this "
-                    f"split. Add {unit}, or change the shares."
+                    f"split. Add {unit}, or ask for other shares or fewer folds."
                 )
     return split

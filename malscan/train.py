@@ -1,6 +1,7 @@
 """Train: labelled cells in, a model folder out."""
 
 from malscan.dataset import LabelledCells, labelled_cells
+from malscan.errors import UsageError
 from malscan.training.listener import TrainListener
 from malscan.training.one_model import TrainResult, train_split
 from malscan.training.parts import make_split
@@ -21,11 +22,13 @@ def train(settings: TrainSettings, listener: TrainListener = TrainListener()) ->
         listener: whom to tell how it goes.
 
     Raises:
-        UsageError: no such data.
+        UsageError: no such data, or a number of folds.
         LockedError: another training writes the same model.
         MalscanError: data that cannot be trained on, an existing model without `force`,
             a loss that is not a number, a folder that cannot be written.
     """
+    if settings.split.folds:
+        raise UsageError("folds are trained by malscan.cross_validate.cross_validate")
     with workplace(settings) as state:
         labelled = read_labelled(settings, listener)
         split = make_split(settings.split, settings.recipe.seed, labelled)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from malscan import atomic
-from malscan.atomic import AtomicFile, locked, publish_folder
+from malscan.atomic import AtomicFile, check_place, locked, publish_folder
 from malscan.errors import ExitCode, LockedError, MalscanError
 
 HOLD_A_LOCK = """
@@ -262,3 +262,19 @@ class TestPublishFolder:
         publish_folder(new, tmp_path / "other")
 
         assert entries(tmp_path) == ["old", "other"]
+
+
+def test_a_folder_that_may_not_be_entered_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_dir", closed)
+    with pytest.raises(MalscanError, match=r"cannot write .*r\.csv: Permission denied"):
+        check_place(tmp_path / "r.csv")
+    with (
+        pytest.raises(MalscanError, match=r"r\.csv: Permission denied"),
+        locked([tmp_path / "r.csv"]),
+    ):
+        pass

@@ -117,6 +117,12 @@ def test_a_model_that_always_says_the_same_has_the_figures_of_scikit_learn(const
     assert got["mcc"] == 0
 
 
+def test_of_one_class_f1_and_correlation_are_not_defined() -> None:
+    got = one([1, 2, 0], [False, False, True], [0.2, 0.7, 0.9])
+    assert np.isnan([got["f1"], got["mcc"], got["sensitivity"], got["roc_auc"]]).all()
+    assert got["specificity"] == pytest.approx(1 / 3)
+
+
 @settings(deadline=None, max_examples=30)
 @given(
     st.lists(

@@ -321,7 +321,7 @@ class TestGates:
         (gate,) = found["gates"]
         assert (found["gate_on"], gate["met"]) == ("lower", False)
         assert gate["value"] == found["figures"]["specificity"]["low"] < 0.8
-        assert f"Gate missed: specificity {gate['value']:.4f}" in on_lower.err
+        assert f"the lower end of specificity {gate['value']:.4f}" in on_lower.err
         assert "MISSED" in page_of(tmp_path / "out").text
 
 

@@ -78,6 +78,8 @@ def test_it_walks_as_the_scan_would(cli: Cli, lab: Path) -> None:
         (["slides", "--out", "folder.csv"], 1, "cannot write folder.csv: it is a folder"),
         (["slides", "--out", "fifo.csv"], 1, "cannot write fifo.csv: it is no regular file"),
         (["slides", "--out", "r.csv", "--model", "slides"], 1, "not a malscan model"),
+        (["slides", "--out", "r.csv", "--montage", "folder.csv"], 1, "other things than a montage"),
+        (["slides", "--out", "r.csv", "--montage", "gone/m"], 1, "gone/m: no such folder"),
         (["slides", "--out", "r.xls"], 2, "unknown report format"),
         (["slides", "--out", "r.csv", "--quiet"], 0, ""),
     ],
@@ -86,6 +88,7 @@ def test_it_ends_as_the_scan_would(
     cli: Cli, lab: Path, args: list[str], code: int, message: str
 ) -> None:
     (lab / "folder.csv").mkdir()
+    (lab / "folder.csv/.thesis").touch()
     os.mkfifo(lab / "fifo.csv")
     before = everything(lab)
 

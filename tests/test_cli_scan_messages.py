@@ -293,3 +293,13 @@ def test_a_pipe_gets_neither_bar_nor_colour(cli: Cli, lab: Path) -> None:
     assert "\r" not in result.err
     assert "\x1b" not in result.err
     assert "images/s" not in result.err
+
+
+@pytest.mark.parametrize("name", ["", "."])
+def test_a_report_without_a_name_is_wrong_usage_beside_a_log_file_too(
+    cli: Cli, lab: Path, name: str
+) -> None:
+    result = cli("scan", "slides", "--out", name, "--log-file", "scan.log")
+
+    assert result.code == 2
+    assert "unexpected" not in result.err

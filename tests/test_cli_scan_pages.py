@@ -88,17 +88,19 @@ def test_a_montage_where_it_would_be_scanned_is_wrong_usage(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["chapter.tex", ".git"])
 def test_a_montage_in_place_of_other_things_is_refused_before_any_work(
-    cli: Cli, slides: Path, tmp_path: Path
+    cli: Cli, slides: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis/chapter.tex").touch()
+    (tmp_path / "thesis" / name).touch()
+    monkeypatch.setattr("malscan.scan.Watched", None)
 
     result = cli("scan", slides, "--out", tmp_path / "r.csv", "--montage", tmp_path / "thesis")
 
     assert result.code == 1
     assert "holds other things than a montage" in result.err
-    assert (tmp_path / "thesis/chapter.tex").exists()
+    assert (tmp_path / "thesis" / name).exists()
     assert not (tmp_path / "r.csv").exists()
     assert not list(tmp_path.glob("*.partial"))
 

@@ -1,6 +1,7 @@
 """`malscan train` as the data person of a lab uses it."""
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -300,7 +301,7 @@ class TestSplits:
         assert metadata["patients"] == []
         assert "patients are not known, and may stand in several parts" in card
         assert "| train | unknown |" in card
-        assert "single cells, since patients are not known" in card
+        assert "single cells for the others, since patients are not known" in card
 
     @pytest.mark.slow
     def test_patients_are_found_by_folder(self, cli: Cli, cells: Path, tmp_path: Path) -> None:
@@ -344,6 +345,15 @@ class TestSplits:
         result = cli("train", cells, "--out", tmp_path / "m", *QUICK, *chosen)
         assert result.code == 0, result.err
         assert metadata_of(tmp_path / "m")["split"]["test"]["patients"] == ["C2", "C4"]
+
+    @pytest.mark.slow
+    def test_any_name_of_a_folder_gives_a_model_that_loads(
+        self, cli: Cli, cells: Path, tmp_path: Path
+    ) -> None:
+        out = Path(os.fsdecode(os.fsencode(tmp_path) + b"/mod\xe8le" + b"-" * 220))
+        result = cli("train", cells, "--out", out, *QUICK)
+        assert result.code == 0, result.err
+        assert load_model(out).name.startswith("mod\\xe8le---")
 
     def test_a_single_test_patient_gives_figures_without_interval(
         self, cli: Cli, cells: Path, tmp_path: Path
@@ -451,6 +461,7 @@ class TestFolds:
         result = cli(*args, "--threshold-for", "sensitivity=0.3")
 
         assert result.code == 0, result.err
+        assert "Going on after epoch 1 of 1" in result.err, "fold 1 was trained again"
         for name in ("fold-1", "fold-2"):
             chosen = metadata_of(tmp_path / "cv" / name)["threshold_chosen"]
             assert chosen == "for sensitivity=0.3 on the validation part"
@@ -487,6 +498,18 @@ class TestStartingFromAModel:
         assert {(digest, part, f"first/{name}") for digest, part, name in before.rows()} < set(
             seen.rows()
         )
+
+    def test_a_model_that_has_seen_the_test_cells_is_no_start(
+        self, cli: Cli, cells: Path, trained: Path, tmp_path: Path
+    ) -> None:
+        seen = metadata_of(trained)["split"]["train"]["patients"]
+        (tmp_path / "patients.txt").write_text("\n".join(seen[:2]))
+        again = ("--from", trained, "--test-patients", tmp_path / "patients.txt")
+        result = cli("train", cells, "--out", tmp_path / "m", *QUICK, *again)
+        assert result.code == 1
+        assert f"--from {trained.name} has seen " in result.err
+        assert "cells of the test part" in result.err
+        assert left_in(tmp_path) == ["patients.txt"]
 
     def test_the_network_cannot_be_chosen_besides(
         self, cli: Cli, cells: Path, trained: Path, tmp_path: Path
@@ -809,6 +832,20 @@ class TestOutput:
         assert cli("train", cells, "--out", tmp_path / "m", *QUICK, *events).code == 0
         for part in ("train", "validation"):
             assert next((tmp_path / "events" / part).iterdir()).stat().st_size > 100
+
+    @pytest.mark.slow
+    def test_a_file_in_the_place_of_tensorboard_is_told_and_the_epoch_kept(
+        self, cli: Cli, cells: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "events").write_text("notes")
+        events = ("--tensorboard", tmp_path / "events")
+        refused = cli("train", cells, "--out", tmp_path / "m", *QUICK, *events)
+        assert refused.code == 1
+        assert f"cannot write --tensorboard {tmp_path / 'events'}: " in refused.err
+
+        result = cli("train", cells, "--out", tmp_path / "m", *QUICK)
+        assert result.code == 0, result.err
+        assert "Going on after epoch 1 of 1" in result.err
 
 
 @pytest.mark.slow

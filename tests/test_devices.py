@@ -127,6 +127,13 @@ def test_what_a_training_computes_in_follows_from_wish_network_and_machine(
     assert training_precision(Precision(asked), wide=wide) == used
 
 
+def test_a_training_on_a_gpu_without_bfloat16_computes_in_float32(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake(monkeypatch, 1, capability=(7, 5))
+    assert training_precision(Precision.AUTO, wide=True) == "float32"
+
+
 class TestComputingIn:
     def test_it_holds_inside_and_is_put_back_even_after_an_error(
         self, monkeypatch: pytest.MonkeyPatch

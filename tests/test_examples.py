@@ -204,6 +204,13 @@ def test_adapting_passes_a_missed_gate_on(tmp_path: Path) -> None:
     assert not done.stdout
 
 
+def test_adapting_goes_on_past_images_that_cannot_be_read(tmp_path: Path) -> None:
+    done = adapt(tmp_path, tmp_path, "", "exit 3")
+
+    assert done.returncode == 0
+    assert "--model own-model" in done.stdout
+
+
 @pytest.mark.slow
 def test_adapting_to_drawn_cells_ends_with_a_model(labelled: Path, tmp_path: Path) -> None:
     program = f'exec {sys.executable} -m malscan "$@"'

@@ -442,6 +442,20 @@ def test_a_download_that_is_named_as_the_file_is_not_removed(
     assert zipped.exists()
 
 
+def test_what_was_set_aside_is_not_written_over(tmp_path: Path) -> None:
+    part = Part(tmp_path / "cell_images.zip")
+    for number in range(3):
+        part.target.write_text(f"archive {number}")
+        part.set_aside()
+
+    kept = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert kept == {
+        "cell_images.zip.mismatch": "archive 0",
+        "cell_images.zip.mismatch.2": "archive 1",
+        "cell_images.zip.mismatch.3": "archive 2",
+    }
+
+
 @pytest.mark.parametrize(("sample", "growth"), [(None, 1.2), (60, 0)])
 def test_space_is_asked_for_before_the_download(
     settings: FetchSettings,

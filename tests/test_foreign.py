@@ -529,7 +529,7 @@ class TestFilesThatAreNoModels:
         self, saved: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(foreign, "HDF5_SECONDS", 0.001)
-        assert "it is damaged" in refusal(saved / "softmax.h5")
+        assert "reading it takes longer than 0.001 s" in refusal(saved / "softmax.h5")
 
     def test_weights_only(self, saved: Path, keras_2: Path) -> None:
         for path in (saved / "softmax.weights.h5", keras_2 / "weights.h5"):
@@ -647,6 +647,10 @@ class TestAttacks:
             (layer(3, config={"name": "a/../b"}), "a layer name that is none"),
             (layer(3, config=None), "garbled"),
             (lambda c: c["config"].update(layers=[]), "it has no layers"),
+            (
+                layer(0, class_name="Sequential", config={"name": "e", "layers": []}),
+                "it does not say what input it takes",
+            ),
             (lambda c: c["config"].update(layers=[c["config"]["layers"][1]] * 3000), "over 2000"),
             (lambda c: c["config"]["layers"].append(c["config"]["layers"][1]), "the same name"),
             (lambda c: c["config"]["layers"].append(c["config"]["layers"][0]), "2 inputs"),

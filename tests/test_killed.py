@@ -63,13 +63,19 @@ class NothingComputedTwice:
         assert record["reused"] >= self._kept
 
 
-def scan(place: Path) -> Job:
+def scan(place: Path, *options: object) -> Job:
     put_cells(place / "cells", SCANNED, seed=1)
     (place / "cells/00007.png").unlink()
     (place / "cells/00007.png").write_bytes(b"no image")
     checks = NothingComputedTwice()
-    args = ("scan", place / "cells", *REPORTS, "--batch-size", 32, "--keep-going")
+    args = ("scan", place / "cells", *REPORTS, "--batch-size", 32, "--keep-going", *options)
     return Job(args, "r.csv", checks.begin, checks.before_again, checks.after_end)
+
+
+def scan_on_a_cluster(place: Path) -> Job:
+    """Workers of its own, which end with the command; one shard holds a tenth of the images."""
+    pytest.importorskip("distributed")
+    return scan(place, "--cluster", "local:1", "--shard-size", SCANNED // 10)
 
 
 def scan_update(place: Path) -> Job:
@@ -146,7 +152,8 @@ def make(request: pytest.FixtureRequest) -> Callable[[Path], Job]:
     if request.param == "fetch":
         found: Callable[[Path], Job] = request.getfixturevalue("fetch")
         return found
-    return {"train": train, "scan": scan, "scan --update": scan_update}[request.param]
+    jobs = {"scan --update": scan_update, "scan --cluster": scan_on_a_cluster}
+    return {"train": train, "scan": scan, **jobs}[request.param]
 
 
 KILLED = [
@@ -155,7 +162,7 @@ KILLED = [
         id=name,
         marks=pytest.mark.fault(f"`malscan {name}`: kill -9 at a random moment, then again"),
     )
-    for name in ("fetch", "train", "scan", "scan --update")
+    for name in ("fetch", "train", "scan", "scan --update", "scan --cluster")
 ]
 
 

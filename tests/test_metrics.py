@@ -16,6 +16,7 @@ from malscan.metrics import (
     Figure,
     Judged,
     PatientResult,
+    doubt_is_known,
     draw_figures,
     figures,
     interval,
@@ -373,7 +374,7 @@ class TestPatients:
     def test_a_mean_of_nobody_is_not_defined(self) -> None:
         found = patient_figures(self.RESULTS[:1], draws=20)
         assert found["sensitivity"] == UNKNOWN
-        assert found["specificity"] == Figure(0.25, 0.25, 0.25)
+        assert found["specificity"] == Figure(0.25, None, None)
 
     def test_the_intervals_draw_patients(self) -> None:
         many = [PatientResult(f"C{i}", 10, 10, i % 5, 0) for i in range(40)]
@@ -438,3 +439,18 @@ def test_figures_are_plain_numbers() -> None:
 )
 def test_people_call_a_figure_by_its_usual_name(name: str, said: str) -> None:
     assert label(name, 0.001) == said
+
+
+def test_what_hangs_on_the_cells_of_one_patient_has_no_interval() -> None:
+    """Three patients, of whom one is infected: nothing is known of how others would do."""
+    positive = np.array([True, True, False, False, False, False])
+    probability = np.array([0.9, 0.2, 0.6, 0.1, 0.2, 0.3])
+    judged = Judged(positive, probability, ["C1", "C1", "C2", "C2", "C3", "C3"], 0.5)
+
+    found = figures(judged, prevalence=0.02, draws=200)
+
+    without = {name for name, figure in found.items() if figure.low is None}
+    balanced = {"balanced_accuracy", "ppv_at_prevalence", "npv_at_prevalence"}
+    assert without == {"sensitivity", *balanced}
+    assert found["sensitivity"].value == 0.5
+    assert not doubt_is_known(judged)

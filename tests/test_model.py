@@ -319,6 +319,12 @@ class TestFindModel:
         monkeypatch.setenv("MALSCAN_MODEL", "from-the-environment")
         assert find_model(None) == Path("from-the-environment")
 
+    def test_the_variable_knows_the_embedded_one_by_name(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MALSCAN_MODEL", "embedded")
+        assert find_model(None) == EMBEDDED
+
     @pytest.mark.parametrize("value", [None, ""])
     def test_the_embedded_one_comes_last(
         self, value: str | None, monkeypatch: pytest.MonkeyPatch

@@ -134,7 +134,7 @@ class TestWhyNotCorrected:
         assert why_not_corrected(rates(), THRESHOLD) is None
 
     def test_a_model_that_was_never_tested_is_a_reason(self) -> None:
-        assert "never tested" in str(why_not_corrected(None, THRESHOLD))
+        assert "not tested on two patients" in str(why_not_corrected(None, THRESHOLD))
 
     @pytest.mark.parametrize("threshold", [0.51, 0.4999, 0.0, 1.0])
     def test_a_threshold_off_the_grid_is_a_reason_and_gives_no_estimate(

@@ -121,6 +121,6 @@ def test_a_journal_remembers_what_was_committed_through_any_history(
             assert opened is not None
             journal, now = opened, dict(safe)
         assert {path: journal.find(path) for path in now} == now
-        assert len(journal) == len(now)
+        assert journal.count() == len(now)
     journal.check()
     journal.close()

@@ -393,7 +393,7 @@ class TestJson:
 
     def test_it_says_why_there_is_no_corrected_parasitaemia(self, tmp_path: Path) -> None:
         summary = read_json(write_report(tmp_path / "r.json", some_rows(), None))["summary"]
-        assert "never tested" in summary["not_corrected"]
+        assert "not tested on two patients" in summary["not_corrected"]
         assert summary["corrected_parasitaemia"] is None
 
     def test_it_does_not_correct_by_a_model_that_hardly_discriminates(self, tmp_path: Path) -> None:

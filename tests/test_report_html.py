@@ -114,7 +114,7 @@ def test_model_settings_and_research_use_stand_in_it(tmp_path: Path) -> None:
     assert "fewer than 3 classified cells is marked as not reliable" in page.text
     assert "called uncertain" not in page.text
     assert page.text.count("Research use only") == 1
-    assert "No corrected parasitaemia: the model was never tested" in page.text
+    assert "No corrected parasitaemia: the model was not tested" in page.text
 
 
 def test_the_doubt_band_stands_in_it_and_is_shaded(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_an_entry_comes_back_as_it_was(file: Path, entry: Entry) -> None:
 
     assert journal.find(entry.path) == entry
     assert journal.find(entry.path + b"x") is None
-    assert len(journal) == 1
+    assert journal.count() == 1
     journal.close()
 
 
@@ -100,7 +100,7 @@ def test_an_unfinished_transaction_leaves_what_was_committed_before(file: Path) 
     journal = open_journal(file, read_only=False)
     assert journal is not None
     journal.check()
-    assert len(journal) == 10
+    assert journal.count() == 10
 
 
 @pytest.mark.parametrize("column", ["size", "modified", "probability", "unlike", "grey", "path"])

@@ -72,6 +72,17 @@ def test_slow_work_that_says_so_and_a_slow_reader_are_no_stall() -> None:
     assert item == 19
 
 
+def test_work_that_is_heard_of_is_no_stall() -> None:
+    def of_others_first() -> Numbers:
+        for _ in range(5):
+            time.sleep(0.2)
+            watched.heard()
+        yield 1
+
+    with Watched[int](0.5, nothing) as watched:
+        assert list(watched.items(of_others_first())) == [1]
+
+
 def test_a_wish_to_stop_is_heard_while_nothing_comes() -> None:
     free = threading.Event()
 

@@ -31,10 +31,6 @@ class TestSeenImages:
         both = SeenImages.of(one).with_those_of("first", SeenImages.of(other))
         assert both.rows() == [(7, "train", "C2"), (7, "validation", "first/C9")]
 
-    def test_a_model_that_does_not_tell_adds_nothing(self) -> None:
-        seen = SeenImages.of(ROWS)
-        assert seen.with_those_of("first", None) is seen
-
 
 class TestCopies:
     def test_images_with_pixels_of_their_own_are_no_copies(self) -> None:

@@ -51,6 +51,13 @@ def test_one_that_ends_in_order_has_none(how: str) -> None:
     assert LAST_WORDS not in ended(how).stderr
 
 
+def test_the_end_of_who_has_the_last_words_harms_nobody() -> None:
+    twin = "int(open(f'/proc/self/task/{os.getpid()}/children').read())"
+    done = ended(f"os.kill({twin}, 9); os.wait()")
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_ctrl_c_does_not_end_who_has_the_last_words() -> None:
     done = subprocess.run(
         [sys.executable, "-c", DIE.format("os.killpg(0, 2)")],

@@ -15,6 +15,7 @@ from malscan.networks import BASELINE_PREPROCESSING, COMPACT_PREPROCESSING
 from malscan.predictor import classifier, rebuild
 from malscan.seen import SeenImages
 from malscan.training.cells import Cells, StoredPixels
+from malscan.training.forerunner import all_seen, load_forerunner
 from malscan.training.parts import Parts
 from malscan.training.teachers import check_apart, load_teachers, opinion
 
@@ -113,3 +114,14 @@ def test_a_teacher_that_is_nowhere_is_wrong_usage(cells: Path, cli: Cli, tmp_pat
     result = cli("train", cells, "--out", tmp_path / "m", "--teacher", tmp_path / "nowhere")
     assert result.code == 2
     assert "nowhere" in result.err
+
+
+def test_what_a_model_has_seen_is_unknown_where_that_of_one_before_it_is() -> None:
+    known = load_forerunner(EMBEDDED)
+    seen = SeenImages.of([(1, "train", "C1")])
+
+    both = all_seen(seen, [replace(known, seen=SeenImages.of([(2, "train", "C2")]))])
+
+    assert both is not None
+    assert [digest for digest, _, _ in both.rows()] == [1, 2]
+    assert all_seen(seen, [known, replace(known, seen=None)]) is None

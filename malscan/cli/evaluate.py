@@ -105,5 +105,5 @@ def _run(settings: EvaluateSettings, stop: StopRequests, quiet: bool) -> int:
         display.close()
     if not quiet:
         print_evaluation(result, settings)
-    print_missed_gates(result)
+    print_missed_gates(result, settings.gates.on)
     return result.exit_code

@@ -12,7 +12,7 @@ from malscan.cli.console import RESEARCH_USE, console
 from malscan.evaluate import EvaluateListener
 from malscan.evaluation.folder import false_positive_floor
 from malscan.evaluation.result import INDEPENDENCE_TEXTS, EvaluationResult, Independence
-from malscan.evaluation.settings import EvaluateSettings
+from malscan.evaluation.settings import EvaluateSettings, GateOn
 from malscan.metrics import label
 from malscan.report.row import written
 from malscan.report.shown import shown
@@ -74,13 +74,15 @@ def print_evaluation(result: EvaluationResult, settings: EvaluateSettings) -> No
     out.print(RESEARCH_USE)
 
 
-def print_missed_gates(result: EvaluationResult) -> None:
+def print_missed_gates(result: EvaluationResult, on: GateOn) -> None:
     """Say which gates were missed and by how much, even where all else is quiet."""
     out = console()
     for gate in result.gates:
         if gate.met:
             continue
         name = label(gate.figure)
+        if on is GateOn.LOWER:
+            name = f"the lower end of {name}"
         if gate.value is None:
             out.print(f"Gate missed: {name} is not defined for these cells")
         else:

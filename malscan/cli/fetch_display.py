@@ -140,7 +140,7 @@ def _print_sample(found: CheckResult) -> None:
         )
 
 
-def _faults(result: CheckResult, shown: int | None) -> list[str]:
+def _faults(result: CheckResult, most: int | None) -> list[str]:
     lists: dict[str, Sequence[str]] = {
         "missing": result.missing,
         "of another size": result.resized,
@@ -149,9 +149,9 @@ def _faults(result: CheckResult, shown: int | None) -> list[str]:
     }
     lines = [f"  {fault}" for fault in result.faults]
     for what, places in lists.items():
-        lines += [f"  {what}: {place}" for place in places[:shown]]
-        if shown is not None and len(places) > shown:
-            lines.append(f"  {what}: {len(places) - shown} more; --verbose names all")
+        lines += [f"  {what}: {place}" for place in places[:most]]
+        if most is not None and len(places) > most:
+            lines.append(f"  {what}: {len(places) - most} more; --verbose names all")
     return lines
 
 
@@ -167,11 +167,12 @@ def _summary(result: CheckResult) -> str:
 
 
 def _advice(result: CheckResult) -> str:
-    if result.strangers:
-        return " Move the strangers away, then run `malscan fetch`."
     sample = result.manifest.sample if result.manifest else None
     option = f" --sample {sample}" if sample else ""
-    return f" Run `malscan fetch {shlex.quote(str(result.layout.dest))}{option}` to mend it."
+    command = f"`malscan fetch {shlex.quote(str(result.layout.dest))}{option}`"
+    if result.strangers:
+        return f" Move the strangers away, then run {command}."
+    return f" Run {command} to mend it."
 
 
 def _amount(phase: Phase) -> str:

@@ -44,13 +44,15 @@ Sha256 = Annotated[
 ]
 Timeout = Annotated[
     float,
-    typer.Option(metavar="SECONDS", help="Longest silence of the line.", rich_help_panel=_LINE),
+    typer.Option(
+        metavar="SECONDS", help="Wait for data before trying again.", rich_help_panel=_LINE
+    ),
 ]
 Retries = Annotated[
     int,
     typer.Option(
         metavar="N",
-        help="Fruitless attempts in a row that are borne.",
+        help="Attempts in a row without progress before giving up.",
         rich_help_panel=_LINE,
     ),
 ]

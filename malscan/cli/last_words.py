@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 _WORDS = (
     b"malscan: the process ended without a word, as when memory runs out or somebody kills it. "
@@ -34,8 +34,11 @@ def last_words() -> Iterator[None]:
 def leave_in_order() -> None:
     """Whatever was to be said is said: let the process end without last words."""
     while _listened_to:
-        os.write(_listened_to[-1], b".")
-        os.close(_listened_to.pop())
+        listened_to = _listened_to.pop()
+        # The other process may have been killed.
+        with suppress(OSError):
+            os.write(listened_to, b".")
+        os.close(listened_to)
 
 
 def _begin() -> None:

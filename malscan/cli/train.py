@@ -82,7 +82,7 @@ def train(
     verbose: message_options.Verbose = False,
     help_all: HelpAll = False,
 ) -> None:
-    """Train a model on labelled cells; no patient is in both train and test.
+    """Train a model on labelled cells; by default no patient is in two parts.
 
     Examples:
       malscan train ./cell_images --out ./my-model

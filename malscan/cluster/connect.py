@@ -117,7 +117,8 @@ def _client(settings: ClusterSettings, cluster: Any, check: Callable[[], object]
         check()
         left = min(until - time.monotonic(), _CONNECT_SECONDS)
         try:
-            return Client(cluster or settings.name, timeout=left, set_as_default=False)
+            place = settings.name if cluster is None else cluster
+            return Client(place, timeout=left, set_as_default=False)
         except (OSError, TimeoutError):
             if time.monotonic() < until:
                 continue

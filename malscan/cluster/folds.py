@@ -1,7 +1,6 @@
 """The folds of a cross-validation, side by side on a cluster."""
 
 import queue
-import shutil
 import time
 from collections import deque
 from dataclasses import replace
@@ -19,6 +18,7 @@ from malscan.model import METADATA
 from malscan.settings import is_embedded
 from malscan.training.fold import Fold
 from malscan.training.listener import TrainListener
+from malscan.training.workplace import drop_caches
 from malscan.versions import versions
 
 KEPT = "What is finished is kept: the same command goes on from there."
@@ -55,8 +55,8 @@ def train_folds(
         topic = f"malscan-{uuid4().hex}"
         pool.listen(topic, said.put)
         waiting = deque(folds)
-        while waiting or len(pool):
-            while waiting and len(pool) < pool.workers:
+        while waiting or pool.under_way:
+            while waiting and pool.under_way < pool.workers:
                 _send(pool, waiting.popleft(), labelled, topic)
             for fold, result in pool.finished(wait=True):
                 check()
@@ -106,4 +106,4 @@ def _accept(fold: Fold, host: str | Killed) -> None:
                 "here. Name an --out on a drive that the workers share."
             )
         time.sleep(0.2)
-    shutil.rmtree(fold.state, ignore_errors=True)
+    drop_caches(fold.state)

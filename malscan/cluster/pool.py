@@ -37,12 +37,14 @@ class Patience:
         busy: entered while there is nobody who could compute.
         left_behind: gives the last sentence of an error: what there is, and what to do.
         say: called with one line about what goes on.
+        heard: called when tasks have finished.
     """
 
     check: Callable[[], object] = lambda: None
     busy: Callable[[], AbstractContextManager[None]] = nullcontext
     left_behind: Callable[[], str] = lambda: ""
     say: Callable[[str], object] = lambda text: None
+    heard: Callable[[], object] = lambda: None
 
 
 class Pool(Generic[Tag]):
@@ -79,8 +81,9 @@ class Pool(Generic[Tag]):
         self.workers = 0
         self._look()
 
-    def __len__(self) -> int:
-        """Number of tasks under way."""
+    @property
+    def under_way(self) -> int:
+        """Number of tasks that have been sent and have not come back."""
         return len(self._tags)
 
     def share(self, data: bytes) -> Future:
@@ -133,10 +136,13 @@ class Pool(Generic[Tag]):
         while wait and self._tags and not self._completed.has_ready() and time.monotonic() < until:
             self._patience.check()
             time.sleep(_POLL_SECONDS)
-        return [
+        done = [
             (self._tags.pop(future.key), self._outcome(result))
             for future, result in self._completed.next_batch(block=False)
         ]
+        if done:
+            self._patience.heard()
+        return done
 
     def _outcome(self, result: Any) -> Any | Killed:
         """What a result stands for; the future itself may have changed again since it came."""

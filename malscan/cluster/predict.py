@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from malscan.cluster.connect import prepare
 from malscan.cluster.pool import Killed, Patience, Pool, opened_pool
@@ -11,6 +10,7 @@ from malscan.cluster.same import packed
 from malscan.cluster.settings import ClusterSettings
 from malscan.cluster.shards import Piece, Shards
 from malscan.cluster.work import Computed, Shard, compute, packed_model, why_not_opened
+from malscan.current_folder import current_folder
 from malscan.errors import MalscanError
 from malscan.model import Model
 from malscan.prediction import Prediction
@@ -57,7 +57,7 @@ class _Workers:
         self._pool = pool
         self._patience = patience
         self._settings = settings
-        self._folder = os.fsencode(Path.cwd())
+        self._folder = current_folder()
         self._versions = versions()
         computing = settings.computing
         self._computing = replace(computing, precision=computing.inference)
@@ -70,7 +70,7 @@ class _Workers:
 
     @property
     def busy(self) -> int:
-        return len(self._pool)
+        return self._pool.under_way
 
     def send(self, piece: Piece, *, urgent: bool) -> None:
         images = [(self._absolute(image.path), image.error) for image in piece.images]

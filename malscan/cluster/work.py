@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from malscan.cluster.same import check_versions, packed, unpacked
 from malscan.errors import MalscanError
 from malscan.model import Model
+from malscan.picture import plain_reason
 from malscan.prediction import Prediction
 from malscan.settings import Computing
 from malscan.walk import CellImage
@@ -112,7 +113,7 @@ def why_not_opened(path: str) -> str | None:
         # Without waiting for a writer, should it be a pipe.
         os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
     except OSError as error:
-        return (error.strerror or str(error)).lower()
+        return plain_reason(error)
     except ValueError as error:
         return str(error)
     return None

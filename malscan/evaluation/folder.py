@@ -69,7 +69,7 @@ def metrics(settings: EvaluateSettings, result: EvaluationResult) -> dict[str, A
             "set_aside_as_seen": result.counts.seen,
             "repeated": result.counts.repeated,
         },
-        "interval": "2,000 bootstrap draws of patients"
+        "interval": "2,000 bootstrap draws of patients; none where a figure hangs on one patient"
         if result.patients
         else "Wilson's for proportions, else 2,000 bootstrap draws of cells: patients unknown",
         "independence": str(result.independence),

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +14,8 @@ from malscan.fetch.listener import SILENT, FetchListener, Phase
 from malscan.fetch.manifest import Manifest, read_manifest
 from malscan.fetch.patients import count_patients
 from malscan.fetch.settings import CheckSettings
-from malscan.image_names import IMAGE_SUFFIXES
+from malscan.image_names import IMAGE_SUFFIXES, is_litter
 from malscan.labels import CLASSES, class_of_path
-
-LITTER = frozenset({"Thumbs.db", "desktop.ini", ".DS_Store", ".directory"})
-"""What systems leave in folders that somebody looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +104,11 @@ def _listed(cells: Path) -> tuple[dict[str, int], list[str]]:
         if entry.name in folders and entry.is_dir(follow_symlinks=False):
             for image in _entries(Path(entry.path)):
                 place = f"{entry.name}/{image.name}"
-                if image.is_file(follow_symlinks=False) and _is_image(image.name):
-                    sizes[place] = image.stat(follow_symlinks=False).st_size
-                else:
+                if not image.is_file(follow_symlinks=False) or not _is_image(image.name):
                     strangers.append(place)
+                    continue
+                with suppress(FileNotFoundError):
+                    sizes[place] = image.stat(follow_symlinks=False).st_size
         else:
             strangers.append(entry.name)
     return sizes, strangers
@@ -124,7 +123,7 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             for entry in entries:
                 # macOS puts its twin of a file, `._NAME`, on foreign disks.
-                if entry.name not in LITTER and not entry.name.startswith("._"):
+                if not is_litter(entry.name):
                     yield entry
     except FileNotFoundError:
         return

@@ -1,7 +1,10 @@
 """A download under way: the bytes so far, and what they are the beginning of."""
 
 import json
+import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -97,7 +100,10 @@ class Part:
 
     def set_aside(self) -> Path:
         """Keep what has the final name for inspection, under a name that nothing else reads."""
-        aside = self.target.with_name(f"{self.target.name}.mismatch")
+        names = (f"{self.target.name}.mismatch{number}" for number in _numbers())
+        aside = next(
+            place for place in map(self.target.with_name, names) if not os.path.lexists(place)
+        )
         with writing(aside):
             self.target.replace(aside)
         self.release()
@@ -115,3 +121,9 @@ class Part:
                 self.path.unlink(missing_ok=True)
                 self.target.unlink(missing_ok=True)
                 self._record.unlink(missing_ok=True)
+
+
+def _numbers() -> Iterator[str]:
+    """Ends of names, so that nothing is written over that was set aside before."""
+    yield ""
+    yield from (f".{number}" for number in count(2))

@@ -1,5 +1,6 @@
 """What a fetch is asked to do, checked; light, so that a usage error is told at once."""
 
+import os
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -133,5 +134,6 @@ def _is_file(url: str) -> bool:
 
 
 def _check_dest(dest: Path) -> None:
-    if dest.exists() and not dest.is_dir():
+    # Not the methods of Path, which raise where a folder above may not be entered.
+    if os.path.exists(dest) and not os.path.isdir(dest):  # noqa: PTH110, PTH112
         raise UsageError(f"{dest} is no folder. Name a folder.")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from malscan.atomic import publish_folder
 from malscan.errors import MalscanError
+from malscan.image_names import is_litter
 from malscan.report.choice import SLIDES_SHOWN, Choice, choose, ranked
 from malscan.report.columns import caution, percent
 from malscan.report.csv import csv_lines
@@ -26,8 +27,6 @@ INDEX = "sheets.csv"
 """Says which sheet is of which slide, and that a folder is a montage."""
 LONGEST_SLUG = 80
 
-_OF_FILE_MANAGERS = {"Thumbs.db", "desktop.ini"}
-
 
 class Montage:
     """`--montage DIR`: written like a report, and in place as a whole or not at all."""
@@ -38,11 +37,11 @@ class Montage:
         Raises:
             MalscanError: it cannot be made, or would replace other things than a montage.
         """
-        _check_target(path)
+        check_target(path)
         self._path = path
         target = Path(os.path.realpath(path))
         self._partial = target.with_name(f".{target.name}.partial")
-        with self._told():
+        with _told(path):
             shutil.rmtree(self._partial, ignore_errors=True)
             self._partial.mkdir()
         try:
@@ -70,7 +69,7 @@ class Montage:
                 "are most surely parasitized, by the lower end of the interval."
             )
         names: dict[str, str] = {}
-        with self._told():
+        with _told(self._path):
             for slide in slides:
                 name = _sheet_name(slide.slide, names)
                 names[name] = slide.slide
@@ -87,30 +86,34 @@ class Montage:
         self._spool.close()
         shutil.rmtree(self._partial, ignore_errors=True)
 
-    @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        """Say what to do where the disk fails."""
-        try:
-            yield
-        except OSError as error:
-            raise MalscanError(
-                f"cannot write {self._path}: {error.strerror or error}. "
-                "Make room, or name another folder."
-            ) from None
+
+def check_target(path: Path) -> None:
+    """Refuse to replace anything but a montage.
+
+    Raises:
+        MalscanError: there is something else, or it cannot be looked at.
+    """
+    with _told(path):
+        if path.is_dir():
+            names = {entry.name for entry in path.iterdir() if not is_litter(entry.name)}
+            if names - _own(path):
+                raise MalscanError(
+                    f"{path} holds other things than a montage, and would be replaced. "
+                    "Name another folder."
+                )
+        elif path.exists():
+            raise MalscanError(f"cannot write {path}: it is no folder. Name a folder.")
 
 
-def _check_target(path: Path) -> None:
-    """Refuse, before any work, to replace anything but a montage."""
-    if path.is_dir():
-        names = {entry.name for entry in path.iterdir()}
-        strange = {name for name in names if not name.startswith(".")} - _OF_FILE_MANAGERS
-        if strange - _own(path):
-            raise MalscanError(
-                f"{path} holds other things than a montage, and would be replaced. "
-                "Name another folder."
-            )
-    elif path.exists():
-        raise MalscanError(f"cannot write {path}: it is no folder. Name a folder.")
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Say what to do where the disk fails."""
+    try:
+        yield
+    except OSError as error:
+        raise MalscanError(
+            f"cannot write {path}: {error.strerror or error}. Make room, or name another folder."
+        ) from None
 
 
 def _own(folder: Path) -> set[str]:

@@ -76,7 +76,7 @@ def summary_path(report: Path) -> Path:
 
 def run_record_path(report: Path) -> Path:
     """Where the record of the run that made a report lies."""
-    return report.with_name(f"{report.name}.run.json")
+    return Path(f"{report}.run.json")
 
 
 def files_of_reports(outs: Iterable[str]) -> list[Path]:

@@ -16,8 +16,6 @@ ROOM_FOR_CELLS = 7_500_000
 """Bytes that the cells of all slides may take, so that a page stays below 10 MB."""
 LONGEST_NAME = 120
 
-LONGEST_NAME = 120
-
 _MARKUP = 300
 """More bytes than the elements around picture and texts of one cell, or one heading, take."""
 _ESCAPED = 5

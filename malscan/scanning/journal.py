@@ -129,9 +129,18 @@ class Journal:
         except _FAULTS:
             raise DamagedError from None
 
-    def __len__(self) -> int:
-        with self._lock:
-            return int(self._connection.execute("SELECT count(*) FROM images").fetchone()[0])
+    def count(self) -> int:
+        """How many images are known.
+
+        Raises:
+            DamagedError: it cannot be read.
+        """
+        try:
+            with self._lock:
+                found = self._connection.execute("SELECT count(*) FROM images")
+                return int(found.fetchone()[0])
+        except sqlite3.Error:
+            raise DamagedError from None
 
     def find(self, path: bytes) -> Entry | None:
         """What is known of an image.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from malscan.current_folder import current_folder
 from malscan.errors import MalscanError
 from malscan.prediction import Prediction
 from malscan.scanning.fingerprint import Fingerprint, changed
@@ -45,7 +46,7 @@ class State:
         self._earlier = earlier
         self._settings = settings
         self._message = message
-        self._folder = _current_folder()
+        self._folder = current_folder()
 
     def decide(self, image: CellImage) -> Outcome | Pending:
         """Whether an image has to be computed, or what is known of it."""
@@ -65,11 +66,6 @@ class State:
         """Remember what was computed, or taken over from an earlier run."""
         if self._running is not None:
             self._running.add(outcome.entry for outcome in outcomes if outcome.entry is not None)
-
-    def keep(self) -> None:
-        """Write everything to the disk."""
-        if self._running is not None:
-            self._running.commit()
 
     def finish(self) -> None:
         """Let the next run with `--update` start from this one.
@@ -96,11 +92,13 @@ class State:
             return
         with suppress(MalscanError):
             self._running.commit()
-        file, empty = self._running.file, not len(self._running)
+        file, empty = self._running.file, False
+        with suppress(DamagedError):
+            empty = not self._running.count()
         self._close()
         if empty:
-            remove(file)
             with suppress(OSError):
+                remove(file)
                 file.parent.rmdir()
 
     def _close(self) -> None:
@@ -122,14 +120,6 @@ class State:
             if entry and version.is_same(entry.size, entry.modified, entry.content):
                 return entry, journal is not self._running
         return None
-
-
-def _current_folder() -> bytes:
-    """Where relative paths start from; nowhere, if that folder has been removed."""
-    try:
-        return os.getcwdb()
-    except OSError:
-        return b""
 
 
 def _reused(image: CellImage, known: tuple[Entry, bool]) -> Outcome:
@@ -172,7 +162,6 @@ def opened_state(
     running = _unfinished(folder / RUNNING, fingerprint, message)
     finished = _last(folder / FINISHED, fingerprint, message) if settings.update else None
     earlier = [journal for journal in (running, finished) if journal is not None]
-    # An empty journal is false, too, and there must never be two on one file.
     if running is None:
         running = Journal.create(folder / RUNNING, fingerprint)
     state = State(running, earlier, settings, message)
@@ -195,8 +184,8 @@ def _unfinished(file: Path, fingerprint: Fingerprint, message: Message) -> Journ
         message(f"an unfinished run {different}: starting afresh")
         journal.close()
         return None
-    if len(journal):
-        message(f"going on with an unfinished run: {len(journal)} images are known already")
+    if known := journal.count():
+        message(f"going on with an unfinished run: {known} images are known already")
     return journal
 
 

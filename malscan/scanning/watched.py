@@ -43,6 +43,7 @@ class Watched(Generic[T]):
         stall_timeout: float,
         check: Callable[[], object],
         left_behind: Callable[[], str] = lambda: "",
+        more_seconds: float = 0,
     ) -> None:
         """Prepare.
 
@@ -50,10 +51,12 @@ class Watched(Generic[T]):
             stall_timeout: seconds without an item after which `items` gives up; 0 is never.
             check: called several times a second while waiting; may raise.
             left_behind: gives the end of the message of a stall.
+            more_seconds: how much longer than usual to wait for the other thread at the end.
         """
         self._stall_timeout = stall_timeout
         self._check = check
         self._left_behind = left_behind
+        self._more_seconds = more_seconds
         self._queue: queue.Queue[T | _Last] = queue.Queue(_AHEAD)
         self._stopping = threading.Event()
         self._busy = False
@@ -94,6 +97,10 @@ class Watched(Generic[T]):
             self._heard = time.monotonic()
             self._busy = False
 
+    def heard(self) -> None:
+        """For the source: something has come that will be an item later."""
+        self._heard = time.monotonic()
+
     def check_wanted(self) -> None:
         """For the source, while it waits for something.
 
@@ -115,7 +122,7 @@ class Watched(Generic[T]):
         self._stopping.set()
         if self._thread is None:
             return
-        self._thread.join(_END_SECONDS)
+        self._thread.join(_END_SECONDS + self._more_seconds)
         if self._thread.is_alive():
             _abandoned.append(self._thread)
 

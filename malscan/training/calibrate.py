@@ -85,5 +85,8 @@ def choose_threshold(
         reached = [(probability[~positive] < t).mean() >= goal.least for t in grid]
         places = np.flatnonzero(reached)[:1]
     if len(places) == 0:
-        raise MalscanError(f"no threshold reaches {goal} on the validation part: ask for less")
+        raise MalscanError(
+            f"no threshold reaches {goal} on the validation part: ask for less. The training is "
+            "kept: the same command with another goal goes on."
+        )
     return float(grid[places[0]]), f"for {goal} on the validation part"

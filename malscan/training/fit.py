@@ -182,7 +182,13 @@ def _write_events(folder: Path, epoch: Epoch) -> None:
         "train": {"loss": epoch.loss, "accuracy": epoch.accuracy},
         "validation": {"loss": epoch.validation_loss, "accuracy": epoch.validation_accuracy},
     }
-    for part, values in curves.items():
-        with tf.summary.create_file_writer(str(folder / part)).as_default(epoch.epoch):
-            for name, value in values.items():
-                tf.summary.scalar(name, value)
+    try:
+        for part, values in curves.items():
+            with tf.summary.create_file_writer(str(folder / part)).as_default(epoch.epoch):
+                for name, value in values.items():
+                    tf.summary.scalar(name, value)
+    except tf.errors.OpError as error:
+        raise MalscanError(
+            f"cannot write --tensorboard {folder}: {error.message}. The training is kept: the same "
+            "command with another folder goes on."
+        ) from None

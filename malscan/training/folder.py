@@ -1,7 +1,10 @@
 """The model folder: everything a training leaves behind, complete or absent."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,7 +16,7 @@ from malscan.dataset import LabelledCells
 from malscan.doubt import Band
 from malscan.labels import CLASSES
 from malscan.metrics import Figure, PatientResult
-from malscan.model import CARD, ErrorRates, Model, save_model
+from malscan.model import CARD, ErrorRates, Model, save_model, storable_name
 from malscan.networks import Network, layer_table
 from malscan.patients import patients_of
 from malscan.predictor import weights_of
@@ -80,7 +83,7 @@ class TrainedModel:
         trained: the network for inference.
         parts: the cells it was made with.
         findings: what was found out about it.
-        seen: images that it has seen.
+        seen: images that it has seen; None if a model that it builds on does not say.
         source: the model that the training started from, if any.
         teachers: the models that taught it.
         fingerprint: what the training depended on.
@@ -91,7 +94,7 @@ class TrainedModel:
     trained: keras.Model
     parts: Parts
     findings: Findings
-    seen: SeenImages
+    seen: SeenImages | None
     source: Model | None
     teachers: list[Model]
     fingerprint: dict[str, Any]
@@ -108,7 +111,7 @@ def write_model(
     metadata = _metadata(settings, model)
     findings = model.findings
     advice = "The training is kept: make room, and the same command goes on."
-    with atomic_folder(settings.out, advice) as folder:
+    with _h5_only_with_the_model(settings.save_h5), atomic_folder(settings.out, advice) as folder:
         weights = weights_of(model.trained)
         save_model(folder, metadata, weights, findings.rates, model.seen, findings.usual)
         pd.DataFrame([asdict(epoch) for epoch in findings.history]).to_csv(
@@ -117,15 +120,31 @@ def write_model(
         (folder / "history.png").write_bytes(history_png(findings.history, findings.kept))
         (folder / "samples.png").write_bytes(samples_png(_samples(model.parts.train)))
         write_split(folder / "split.csv", split, labelled)
-        if settings.save_h5 is not None:
-            write_h5(settings.save_h5, model.trained, settings.recipe)
         (folder / CARD).write_text(
             model_card(metadata), encoding="utf-8", errors="backslashreplace"
         )
+        if settings.save_h5 is not None:
+            write_h5(settings.save_h5, model.trained, settings.recipe)
+
+
+@contextmanager
+def _h5_only_with_the_model(path: Path | None) -> Iterator[None]:
+    """Take a new Keras file away again where the model cannot be written after all.
+
+    The same command, given again, would refuse to replace it.
+    """
+    was_there = path is not None and path.exists()
+    try:
+        yield
+    except BaseException:
+        if path is not None and not was_there:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        raise
 
 
 def _samples(cells: Cells) -> dict[str, Pixels]:
-    """The first training cells of each class, spread over the part."""
+    """Some training cells of each class, spread over the part."""
     chosen = {}
     for number, name in enumerate(CLASSES):
         places = np.flatnonzero(cells.classes == number)
@@ -137,7 +156,7 @@ def _samples(cells: Cells) -> dict[str, Pixels]:
 def _metadata(settings: TrainSettings, model: TrainedModel) -> dict[str, Any]:
     findings, source = model.findings, model.source
     return {
-        "name": settings.name or settings.out.name,
+        "name": storable_name(settings.name or settings.out.name),
         "network": model.network.name,
         "layers": [asdict(layer) for layer in layer_table(model.trained)],
         "started_from": None if source is None else _named(source),

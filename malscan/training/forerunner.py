@@ -1,10 +1,15 @@
 """A model that a training builds on: to start from, or as a teacher."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from malscan.errors import MalscanError
 from malscan.model import Model, find_model, load_model, load_seen_images
-from malscan.seen import SeenImages
+from malscan.seen import PARTS_SEEN, SeenImages
+from malscan.training.cells import Cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,13 @@ class Forerunner:
     model: Model
     seen: SeenImages | None
 
+    def seen_among(self, cells: Cells, *, parts: Collection[str] = PARTS_SEEN) -> int:
+        """How many of some cells it has seen, by their pixels, in some of its parts."""
+        if self.seen is None:
+            return 0
+        chosen = np.isin(self.seen.parts, [PARTS_SEEN.index(part) for part in parts])
+        return int(np.isin(cells.hashes, self.seen.hashes[chosen]).sum())
+
 
 def load_forerunner(place: Path) -> Forerunner:
     """Load a model and what it has seen.
@@ -32,3 +44,26 @@ def load_forerunner(place: Path) -> Forerunner:
     folder = find_model(place)
     model = load_model(folder)
     return Forerunner(model, load_seen_images(folder, model))
+
+
+def check_start(start: Forerunner, test: Cells) -> None:
+    """Make sure that a model to start from has seen no cell that the new one is judged by.
+
+    Raises:
+        MalscanError: it has.
+    """
+    if count := start.seen_among(test):
+        raise MalscanError(
+            f"--from {start.model.name} has seen {count} cells of the test part, which would make "
+            "the figures too good. Keep the test patients that it had (--test-patients with those "
+            "of its split.csv), or measure on none (--test-share 0)."
+        )
+
+
+def all_seen(seen: SeenImages, forerunners: Sequence[Forerunner]) -> SeenImages | None:
+    """What a model has seen, with what those before it had; None if one of them does not say."""
+    for known in forerunners:
+        if known.seen is None:
+            return None
+        seen = seen.with_those_of(known.model.name, known.seen)
+    return seen

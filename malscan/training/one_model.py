@@ -11,7 +11,14 @@ from malscan.devices import computing_in, training_precision
 from malscan.error_rates import error_rates
 from malscan.errors import ExitCode, MalscanError
 from malscan.kernel import Kernel
-from malscan.metrics import Figure, Judged, PatientResult, figures, per_patient
+from malscan.metrics import (
+    Figure,
+    Judged,
+    PatientResult,
+    doubt_is_known,
+    figures,
+    per_patient,
+)
 from malscan.model import Model
 from malscan.networks import NETWORKS, Network, fold, layer_table
 from malscan.predictor import rebuild
@@ -24,7 +31,7 @@ from malscan.training.doubt import recommend_band
 from malscan.training.fingerprint import fingerprint
 from malscan.training.fit import FitListener, best_epoch, class_weights, fit
 from malscan.training.folder import Findings, TrainedModel, write_model
-from malscan.training.forerunner import load_forerunner
+from malscan.training.forerunner import all_seen, check_start, load_forerunner
 from malscan.training.listener import TrainListener
 from malscan.training.parts import Parts, load_parts
 from malscan.training.recipe import SplitKind
@@ -75,7 +82,7 @@ def train_split(
     """Train a model on a split and write its folder, whole or not at all.
 
     Args:
-        settings: what to train and where to write it; its split is not looked at.
+        settings: what to train and where to write it; how its split is made is not looked at.
         labelled: the cells.
         split: their parts.
         state: folder for what a killed training needs to go on.
@@ -97,6 +104,8 @@ def train_split(
         listener.on_layers(layer_table(built))
     listener.on_message(f"Reading images; computing in {policy}")
     parts = load_parts(settings, split, preprocessing, state, listener)
+    if start is not None:
+        check_start(start, parts.test)
     teachers = load_teachers(settings.teachers, preprocessing)
     check_apart(teachers, parts)
     taught_by = [teacher.model for teacher in teachers]
@@ -107,9 +116,7 @@ def train_split(
     with computing_in(Precision.FLOAT32):
         trained = fold(built, network)
     findings = _measure(settings, trained, parts, preprocessing, history)
-    seen = parts.seen()
-    for known in (*([] if start is None else [start]), *teachers):
-        seen = seen.with_those_of(known.model.name, known.seen)
+    seen = all_seen(parts.seen(), [*([] if start is None else [start]), *teachers])
     model = TrainedModel(
         network, preprocessing, trained, parts, findings, seen, source, taught_by, prints
     )
@@ -195,7 +202,7 @@ def _measure(
     found = figures(judged)
     by_patient = settings.split.kind is SplitKind.PATIENT
     rates = None
-    if name == "test" and by_patient and known:
+    if name == "test" and by_patient and known and doubt_is_known(judged):
         rates = error_rates(cells.positive, probability, cells.patients, at=threshold)
     return Findings(
         history=history,

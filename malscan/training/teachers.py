@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from malscan.errors import MalscanError
@@ -70,12 +69,9 @@ def check_apart(teachers: Sequence[Teacher], parts: Parts) -> None:
                 f"--teacher {name} does not say which cells it was trained on, so nobody can know "
                 "whether it has seen the test part. Train it with malscan."
             )
-        for part in ("validation", "test"):
-            known = teacher.seen.hashes
-            if part == "validation":
-                # What both choose their epoch by, neither learns from.
-                known = known[teacher.seen.parts == PARTS_SEEN.index("train")]
-            if count := int(np.isin(parts.by_name()[part].hashes, known).sum()):
+        # What both choose their epoch by, neither learns from.
+        for part, theirs in (("validation", ("train",)), ("test", PARTS_SEEN)):
+            if count := teacher.seen_among(parts.by_name()[part], parts=theirs):
                 raise MalscanError(
                     f"--teacher {name} has seen {count} cells of the {part} part. Train it on the "
                     "same split (--split-file), or leave it out."

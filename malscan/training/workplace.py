@@ -47,12 +47,17 @@ def workplace(settings: TrainSettings) -> Iterator[Path]:
         try:
             yield state
         finally:
-            for cache in state.rglob("*.cache"):
-                cache.unlink()
+            drop_caches(state)
             # Empty: nothing was finished yet that a next run could use.
             with suppress(OSError):
                 state.rmdir()
         shutil.rmtree(state, ignore_errors=True)
+
+
+def drop_caches(state: Path) -> None:
+    """Free the disk of decoded images; what a next run goes on from stays."""
+    for cache in state.rglob("*.cache"):
+        cache.unlink()
 
 
 def use_machine(machine: Machine) -> None:
