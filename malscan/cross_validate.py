@@ -104,7 +104,7 @@ def _folds(
             continue
         fold_state = state / f"fold-{number}"
         fold_state.mkdir(exist_ok=True)
-        name = f"{storable_name(settings.name or settings.out.name)[:-10]}-fold-{number}"
+        name = storable_name(settings.name or settings.out.name, f"-fold-{number}")
         events = settings.tensorboard and settings.tensorboard / f"fold-{number}"
         fold_settings = replace(settings, out=out, name=name, tensorboard=events)
         folds.append(Fold(number, fold_settings, split, fold_state))

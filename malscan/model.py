@@ -163,7 +163,7 @@ def _model_of_file(file: KerasFile, stated: KerasFileSettings) -> Model:
         )
     return Model(
         # Reports are UTF-8, whatever bytes the name of the file has.
-        name=os.fsencode(file.path.stem).decode("utf-8", "backslashreplace"),
+        name=storable_name(file.path.stem),
         sha256=file.sha256,
         network=KERAS_FILE,
         size=file.plan.input_shape[0],
@@ -307,9 +307,10 @@ def _read_part(folder: Path, name: str, most: int) -> bytes:
         raise MalscanError(_not_a_model(folder, str(error))) from None
 
 
-def storable_name(name: str) -> str:
+def storable_name(name: str, ending: str = "") -> str:
     """The name of a model as files and reports can hold it: any name that a folder may have."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")[:LONGEST_TEXT]
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return text[: LONGEST_TEXT - len(ending)] + ending
 
 
 def _text(facts: dict[str, Any], key: str) -> str:
