@@ -21,16 +21,28 @@ _EXCHANGE = 2
 """`RENAME_EXCHANGE` of Linux."""
 
 
+def check_folder(path: Path) -> None:
+    """Make sure that the folder is there in which something is to be written.
+
+    Raises:
+        MalscanError: it is not there, or may not be looked at.
+    """
+    try:
+        if not Path(os.path.realpath(path)).parent.is_dir():
+            raise MalscanError(f"cannot write {path}: no such folder. Make it, or check it.")
+    except OSError as error:
+        raise _cannot_write(path, error) from None
+
+
 def check_place(path: Path) -> None:
     """Make sure that what is at the place of a file may be replaced by one.
 
     Raises:
         MalscanError: there is no such folder, or something else than a file.
     """
+    check_folder(path)
     target = Path(os.path.realpath(path))
     try:
-        if not target.parent.is_dir():
-            raise MalscanError(f"cannot write {path}: no such folder. Make it, or check it.")
         if target.is_dir():
             raise MalscanError(f"cannot write {path}: it is a folder. Name a file.")
         if target.exists() and not target.is_file():
@@ -202,13 +214,10 @@ def locked(
     with contextlib.ExitStack() as stack:
         # The same order in every run: two runs cannot each wait for the other's lock.
         for target, path in sorted({Path(os.path.realpath(path)): path for path in paths}.items()):
+            # Asked here because the lock would make the folder, whose name may be a slip.
+            check_folder(path)
             lock = filelock.FileLock(target.with_name(f".{target.name}.lock"))
             try:
-                # Asked here because the lock would make the folder, whose name may be a slip.
-                if not target.parent.is_dir():
-                    raise MalscanError(
-                        f"cannot write {path}: no such folder. Make it, or check it."
-                    )
                 while not _is_acquired(lock):
                     if time.monotonic() >= deadline:
                         raise LockedError(

@@ -1,10 +1,8 @@
 """The places of everything that a scan leaves, checked before it begins."""
 
-import os
 from pathlib import Path
 
-from malscan.atomic import check_place
-from malscan.errors import MalscanError
+from malscan.atomic import check_folder, check_place
 from malscan.report.montage import check_target
 from malscan.report.names import files_of_reports
 from malscan.settings import ScanSettings
@@ -23,8 +21,5 @@ def check_places(settings: ScanSettings) -> list[Path]:
     if settings.montage is None:
         return files
     check_target(settings.montage)
-    if not Path(os.path.realpath(settings.montage)).parent.is_dir():
-        raise MalscanError(
-            f"cannot write {settings.montage}: no such folder. Make it, or check it."
-        )
+    check_folder(settings.montage)
     return [*files, settings.montage]
