@@ -64,6 +64,13 @@ def left_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
 
 
+def option_of_test_patients(folder: Path, *patients: str) -> tuple[str, Path]:
+    """The option that names test patients, with a list of them."""
+    file = folder / "patients.txt"
+    file.write_text("".join(f"{patient}\n" for patient in patients))
+    return "--test-patients", file
+
+
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """48 small drawn cells of 8 patients in two class folders; do not change them."""
@@ -340,8 +347,7 @@ class TestSplits:
     def test_named_test_patients_are_the_test_part(
         self, cli: Cli, cells: Path, tmp_path: Path
     ) -> None:
-        (tmp_path / "patients.txt").write_text("C2\nC4\n")
-        chosen = ("--test-patients", tmp_path / "patients.txt")
+        chosen = option_of_test_patients(tmp_path, "C2", "C4")
         result = cli("train", cells, "--out", tmp_path / "m", *QUICK, *chosen)
         assert result.code == 0, result.err
         assert metadata_of(tmp_path / "m")["split"]["test"]["patients"] == ["C2", "C4"]
@@ -358,8 +364,7 @@ class TestSplits:
     def test_a_single_test_patient_gives_figures_without_interval(
         self, cli: Cli, cells: Path, tmp_path: Path
     ) -> None:
-        (tmp_path / "patients.txt").write_text("C2\n")
-        chosen = ("--test-patients", tmp_path / "patients.txt")
+        chosen = option_of_test_patients(tmp_path, "C2")
         result = cli("train", cells, "--out", tmp_path / "m", *QUICK, *chosen)
         assert result.code == 0, result.err
         assert metadata_of(tmp_path / "m")["figures"]["accuracy"]["low"] is None
@@ -503,8 +508,7 @@ class TestStartingFromAModel:
         self, cli: Cli, cells: Path, trained: Path, tmp_path: Path
     ) -> None:
         seen = metadata_of(trained)["split"]["train"]["patients"]
-        (tmp_path / "patients.txt").write_text("\n".join(seen[:2]))
-        again = ("--from", trained, "--test-patients", tmp_path / "patients.txt")
+        again = ("--from", trained, *option_of_test_patients(tmp_path, *seen[:2]))
         result = cli("train", cells, "--out", tmp_path / "m", *QUICK, *again)
         assert result.code == 1
         assert f"--from {trained.name} has seen " in result.err

@@ -55,8 +55,8 @@ def check_start(start: Forerunner, test: Cells) -> None:
     if count := start.seen_among(test):
         raise MalscanError(
             f"--from {start.model.name} has seen {count} cells of the test part, which would make "
-            "the figures too good. Keep the test patients that it had (--test-patients with those "
-            "of its split.csv), or measure on none (--test-share 0)."
+            "the figures too good. Keep the test patients that it had (--test-patients; its model "
+            "card names them), or measure on none (--test-share 0)."
         )
 
 
