@@ -1,8 +1,10 @@
 """Reads files in Python before the graph meets them, several to a call.
 
 Python reads a file and looks at its header in a fifth of the time that operations of a graph
-take. Plain PNG go on to the graph as they are, to be decoded there without Python's lock; whatever
-else is decoded here, since a call from the graph into Python costs as much as decoding a cell.
+take. Plain PNG are inflated and go on to the graph, to be decoded there without Python's lock:
+each time that a thread has to wait for it costs more than the work for which it was asked for.
+Whatever else is decoded here, since a call from the graph into Python costs as much as decoding a
+cell.
 """
 
 from collections.abc import Callable
@@ -11,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from malscan.decode import decode, is_plain
+from malscan.decode import decode
 from malscan.picture import UnreadableImageError, plain_reason
+from malscan.plain_png import inflated, is_plain
 
 FAILED, PLAIN, PIXELS, LEFT = range(4)
-"""What became of an image: an error is known, or the data are a plain PNG, pixels, or a path."""
+"""What became of an image: an error is known, or there is a PNG, pixels, or a path."""
 
 _GROUP = 32
 _MOST_BYTES = 16 * 1024 * 1024
@@ -33,8 +36,8 @@ def read_ahead(single: tf.data.Dataset, any_size: bool) -> tf.data.Dataset:
 
     Returns:
         Elements (place, kind, data, shape, grey, error): `kind` int32 says what `data` is, a
-        string of bytes: nothing, the file, uint8 [height, width, 3], or the path of a file that
-        is still to be read; `shape` int64 [2] is height and width of the pixels.
+        string of bytes: nothing, an inflated PNG, uint8 [height, width, 3], or the path of a file
+        that is still to be read; `shape` int64 [2] is height and width of the pixels.
     """
 
     def read_group(place: tf.Tensor, path: tf.Tensor, error: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -51,7 +54,7 @@ def read_ahead(single: tf.data.Dataset, any_size: bool) -> tf.data.Dataset:
 
 def read(path: bytes) -> bytes:
     """The bytes of a file."""
-    with open(path, "rb") as file:
+    with open(path, "rb", buffering=0) as file:
         return file.read()
 
 
@@ -69,8 +72,9 @@ def _reader(any_size: bool) -> Callable[[Names, Names], tuple[npt.NDArray[np.gen
                 continue
             try:
                 data = read(path)
-                if is_plain(data, any_size):
-                    kinds[place], found[place] = PLAIN, data
+                plain = inflated(data) if is_plain(data, any_size) else None
+                if plain is not None:
+                    kinds[place], found[place] = PLAIN, plain
                 else:
                     decoded = decode(data, any_size=any_size)
                     kinds[place], found[place] = PIXELS, decoded.pixels.tobytes()

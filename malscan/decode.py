@@ -1,9 +1,7 @@
 """The one place that decides how file bytes become pixels, and when they must not.
 
-Two ways lead to the same pixels. The fast one decodes in the tf.data graph and takes plain 8-bit
-RGB PNG. The careful one runs in Python, takes every other accepted file, and knows the reason
-when a file is refused. Plain JPEG is as fast there as in the graph, where nothing tells that its
-data end early.
+Two ways lead to the same pixels. The fast one, `malscan.plain_png`, takes plain 8-bit RGB PNG. The
+careful one takes every accepted file, and knows the reason when a file is refused.
 """
 
 import io
@@ -15,8 +13,6 @@ from PIL import Image
 
 from malscan.jpeg import JPEG_START, is_plain_jpeg, read_strictly, size_of_jpeg
 from malscan.picture import (
-    MAX_PIXELS,
-    MAX_SIDE,
     Decoded,
     Pixels,
     UnreadableImageError,
@@ -27,44 +23,18 @@ from malscan.picture import (
 )
 from malscan.png import HEADER_BYTES, PNG_START, fault_of_png, picture_alone
 
-_PNG_DEPTH_8_RGB = b"\x08\x02"
-_PNG_AROUND_THE_PICTURE = HEADER_BYTES + 12 + 12
-"""Bytes of a PNG of three chunks that are not its compressed picture."""
 _BAD_PNG = "damaged: the PNG data cannot be decoded"
-_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
-def is_plain(data: bytes, any_size: bool) -> bool:
-    """Whether the fast way may decode a file, judged by its header alone.
-
-    Args:
-        data: the bytes of a file.
-        any_size: whether sides over `MAX_SIDE` are accepted.
-
-    Returns:
-        Whether it is a PNG of 8-bit RGB, of an accepted size, and of three chunks: without others
-        there is no transparency, no animation, and no wrong checksum of which libpng only warns.
-    """
-    if not data.startswith(PNG_START) or data[24:26] != _PNG_DEPTH_8_RGB:
-        return False
-    picture = int.from_bytes(data[HEADER_BYTES : HEADER_BYTES + 4], "big")
-    if data[HEADER_BYTES + 4 : HEADER_BYTES + 8] != b"IDAT" or not data.endswith(_PNG_END):
-        return False
-    if picture + _PNG_AROUND_THE_PICTURE != len(data):
-        return False
-    width, height = struct.unpack(">II", data[16:24])
-    return bool(width * height <= MAX_PIXELS if any_size else max(width, height) <= MAX_SIDE)
-
-
-def decode_plain(data: tf.Tensor) -> tf.Tensor:
-    """Decode a file that `is_plain` in the graph.
+def decode_inflated(data: tf.Tensor) -> tf.Tensor:
+    """Decode what `malscan.plain_png.inflated` gave in the graph.
 
     Args:
-        data: scalar string tensor, the bytes of a file.
+        data: scalar string tensor.
 
     Returns:
-        uint8 tensor [height, width, 3]. Damaged or truncated data is an error of the
-        element (`InvalidArgumentError`), never a picture.
+        uint8 tensor [height, width, 3]. A filter of unknown kind is an error of the element
+        (`InvalidArgumentError`), never a picture.
     """
     return tf.ensure_shape(tf.io.decode_png(data, channels=3), [None, None, 3])
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from malscan.ahead import FAILED, PIXELS, PLAIN, read, read_ahead
-from malscan.decode import decode, decode_plain
+from malscan.decode import decode, decode_inflated
 from malscan.picture import UnreadableImageError, fault_of_file, plain_reason
 from malscan.preprocess import Preprocessing, resize
 from malscan.walk import CellImage
@@ -230,20 +230,13 @@ _idle: dict[tuple[Preprocessing, bool, bool, int], _Graph] = {}
 @lru_cache(maxsize=4)
 def _loader(preprocessing: Preprocessing, any_size: bool, hashed: bool) -> Loader:
     """The function that turns what was read of an image into one element of a batch."""
-    size = preprocessing.size
-
-    def finished(pixels: tf.Tensor, grey: tf.Tensor, error: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        digest = tf.constant(0, tf.uint64)
-        if hashed:
-            digest = tf.reshape(tf.numpy_function(_hash, [pixels], tf.uint64), [])
-        return resize(pixels, preprocessing), grey, error, digest
 
     def left(path: tf.Tensor) -> tuple[tf.Tensor, ...]:
         pixels, grey, error = tf.numpy_function(
             lambda raw: _read_and_decode(raw, any_size), [path], [tf.uint8, tf.bool, tf.string]
         )
         pixels = tf.ensure_shape(pixels, [None, None, 3])
-        return finished(pixels, tf.reshape(grey, []), tf.reshape(error, []))
+        return pixels, tf.reshape(grey, []), tf.reshape(error, [])
 
     def load(
         place: tf.Tensor,
@@ -255,16 +248,19 @@ def _loader(preprocessing: Preprocessing, any_size: bool, hashed: bool) -> Loade
     ) -> tuple[tf.Tensor, ...]:
         def decoded() -> tuple[tf.Tensor, ...]:
             pixels = tf.reshape(tf.io.decode_raw(data, tf.uint8), [shape[0], shape[1], 3])
-            return finished(pixels, grey, tf.constant(b""))
+            return pixels, grey, error
 
-        no, fine = tf.constant(False), tf.constant(b"")
-        blank = tf.zeros([size, size, 3], tf.uint8)
         ways = {
-            FAILED: lambda: (blank, no, error, tf.constant(0, tf.uint64)),
-            PLAIN: lambda: finished(decode_plain(data), no, fine),
+            FAILED: lambda: (tf.zeros([1, 1, 3], tf.uint8), grey, error),
+            PLAIN: lambda: (decode_inflated(data), grey, error),
             PIXELS: decoded,
         }
-        return place, *tf.switch_case(kind, ways, default=lambda: left(data))
+        # Resized behind the ways, not in each: operations on a way not taken cost time as well.
+        pixels, no_colour, fault = tf.switch_case(kind, ways, default=lambda: left(data))
+        digest = tf.constant(0, tf.uint64)
+        if hashed:
+            digest = tf.reshape(tf.numpy_function(_hash, [pixels], tf.uint64), [])
+        return place, resize(pixels, preprocessing), no_colour, fault, digest
 
     text, flag = tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.bool)
     numbers = tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.int32)

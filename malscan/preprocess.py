@@ -36,8 +36,13 @@ def resize(pixels: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
     size = preprocessing.size
     if preprocessing.kernel is Kernel.PILLOW_NEAREST:
         return _resize_like_pillow_nearest(pixels, size)
-    resized = tf.image.resize(pixels, [size, size], method=str(preprocessing.kernel))
-    return tf.ensure_shape(tf.cast(tf.round(resized), tf.uint8), [size, size, 3])
+    # What `tf.image.resize` would do, without its dozen of operations for shapes.
+    batch, side = pixels[None], [size, size]
+    if preprocessing.kernel is Kernel.AREA:
+        resized = tf.raw_ops.ResizeArea(images=batch, size=side)
+    else:
+        resized = tf.raw_ops.ResizeBilinear(images=batch, size=side, half_pixel_centers=True)
+    return tf.ensure_shape(tf.cast(tf.round(resized[0]), tf.uint8), [size, size, 3])
 
 
 def _resize_like_pillow_nearest(pixels: tf.Tensor, size: int) -> tf.Tensor:

@@ -32,7 +32,7 @@ def fingerprint(
         "precision": facts.precision,
         "size limit": not facts.any_size,
     }
-    decoders = {name: version_of(name) for name in ("pillow", "simplejpeg")}
+    decoders = {name: version_of(name) for name in ("isal", "pillow", "simplejpeg")}
     all_versions = {**versions(), **decoders}
     wordy = {f"version of {name}": number for name, number in all_versions.items()}
     # How a Keras file is fed stands in no digest of the file.
