@@ -20,7 +20,7 @@ from malscan.place import default_cells
 from malscan.quiet import native_output_hidden
 from malscan.settings import DataSettings, Precision
 from malscan.stopping import StopRequests
-from malscan.training.recipe import PRESETS, NetworkName, Preset, Recipe
+from malscan.training.recipe import PRESETS, NetworkName, Optimizer, Preset, Recipe
 from malscan.training.settings import (
     Cache,
     Machine,
@@ -166,9 +166,12 @@ def _network(preset: Preset, given: NetworkName | None, start_from: Path | None)
 
 def _recipe(preset: Preset, **given: Any) -> Recipe:
     """The recipe of a preset, with what the command line has said."""
-    return replace(
+    recipe = replace(
         preset.recipe, **{key: value for key, value in given.items() if value is not None}
     )
+    if given["weight_decay"] and recipe.optimizer is not Optimizer.ADAMW:
+        raise UsageError(f"--weight-decay goes with --optimizer adamw, not {recipe.optimizer}.")
+    return recipe
 
 
 def _run(settings: TrainSettings, stop: StopRequests, quiet: bool) -> int:

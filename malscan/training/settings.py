@@ -24,13 +24,17 @@ class Cache(StrEnum):
     NONE = "none"
 
 
+_SHARES = (0.1, 0.2)
+"""Of validation and test, where nothing else is said."""
+
+
 @dataclass(frozen=True, slots=True)
 class SplitSettings:
     """How to deal out the cells to train, validation and test part.
 
     Attributes:
         kind: what is kept together.
-        file: a `split.csv` that says which cell is in which part; all else is not used then.
+        file: a `split.csv` that says which cell is in which part; shares are not given then.
         test_patients: file that names the test patients, one a line; with `folds` they are
             left out of every fold.
         validation_share: share of patients (or cells) for validation, 0..1.
@@ -45,8 +49,8 @@ class SplitSettings:
     kind: SplitKind = SplitKind.PATIENT
     file: Path | None = None
     test_patients: Path | None = None
-    validation_share: float = 0.1
-    test_share: float = 0.2
+    validation_share: float = _SHARES[0]
+    test_share: float = _SHARES[1]
     folds: int = 0
 
     def __post_init__(self) -> None:
@@ -62,6 +66,11 @@ class SplitSettings:
         if self.file is not None and (self.folds or self.test_patients):
             option = "--folds" if self.folds else "--test-patients"
             raise UsageError(f"{option} and --split-file exclude each other.")
+        if self.file is not None and (self.validation_share, self.test_share) != _SHARES:
+            raise UsageError(
+                "--split-file says which cells are for test and validation: leave --test-share and "
+                "--validation-share out."
+            )
 
 
 @dataclass(frozen=True, slots=True)
