@@ -164,7 +164,11 @@ class _Scan:
         # Jobs of a batch system are taken back at the end, which takes its time.
         more_seconds = 0 if self._settings.cluster is None else 50
         watched = Watched[list[Outcome]](
-            timeout, self._listener.check, self._left_behind, more_seconds
+            timeout,
+            self._listener.check,
+            self._left_behind,
+            more_seconds,
+            lambda: self._walk.entries,
         )
         with watched:
             if self._settings.cluster is None:

@@ -76,6 +76,7 @@ class Walk:
         images: images found so far.
         skipped: entries passed over so far because they are hidden or no images.
         left_out: files and folders left out so far because the selection does not want them.
+        entries: entries of folders looked at so far, whatever became of them.
         notes: messages about parts of the tree that were left out on purpose.
         finished: whether the walk has ended.
     """
@@ -106,6 +107,7 @@ class Walk:
         self.images = 0
         self.skipped = 0
         self.left_out = 0
+        self.entries = 0
         self.notes: list[str] = []
         self.finished = False
 
@@ -183,6 +185,7 @@ class Walk:
         odd: dict[bytes, os.DirEntry[bytes]] = {}
         with os.scandir(path) as entries:
             for entry in entries:
+                self.entries += 1
                 hidden = entry.name.startswith(b".")
                 folder = _leads_to_folder(entry)
                 if hidden or not (folder or is_image_name(entry.name)):

@@ -83,6 +83,20 @@ def test_work_that_is_heard_of_is_no_stall() -> None:
         assert list(watched.items(of_others_first())) == [1]
 
 
+def test_work_that_gets_on_without_an_item_is_no_stall() -> None:
+    steps = []
+
+    def of_many_steps() -> Numbers:
+        for step in range(6):
+            time.sleep(0.2)
+            steps.append(step)
+        yield 1
+
+    with Watched[int](0.5, nothing, moved=lambda: len(steps)) as watched:
+        assert list(watched.items(of_many_steps())) == [1]
+    assert len(steps) == 6
+
+
 def test_a_wish_to_stop_is_heard_while_nothing_comes() -> None:
     free = threading.Event()
 

@@ -103,6 +103,14 @@ def test_entries_that_are_no_images_are_counted_as_skipped() -> None:
     assert walk.finished
 
 
+def test_every_entry_of_every_folder_is_counted_whatever_it_is() -> None:
+    touch("A/b.png", "A/c.txt", "A/.hidden", "A/deep/er/d.csv")
+    walk = Walk(["A"])
+    assert len(list(walk)) == 1
+    # Four in A, one in A/deep, one in A/deep/er.
+    assert walk.entries == 6
+
+
 def test_hidden_and_other_files_given_directly_are_counted_as_skipped() -> None:
     touch("A/notes.txt", "A/.hidden.png", "A/Thumbs.db")
     walk = Walk(["A/notes.txt", "A/.hidden.png"], listed=["A/Thumbs.db"])

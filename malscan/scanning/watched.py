@@ -44,6 +44,7 @@ class Watched(Generic[T]):
         check: Callable[[], object],
         left_behind: Callable[[], str] = lambda: "",
         more_seconds: float = 0,
+        moved: Callable[[], object] = lambda: None,
     ) -> None:
         """Prepare.
 
@@ -52,11 +53,14 @@ class Watched(Generic[T]):
             check: called several times a second while waiting; may raise.
             left_behind: gives the end of the message of a stall.
             more_seconds: how much longer than usual to wait for the other thread at the end.
+            moved: gives a value that changes as long as the source gets on without an item.
         """
         self._stall_timeout = stall_timeout
         self._check = check
         self._left_behind = left_behind
         self._more_seconds = more_seconds
+        self._moved = moved
+        self._moved_to: object = None
         self._queue: queue.Queue[T | _Last] = queue.Queue(_AHEAD)
         self._stopping = threading.Event()
         self._busy = False
@@ -148,6 +152,10 @@ class Watched(Generic[T]):
         return False
 
     def _check_stalled(self) -> None:
+        moved_to = self._moved()
+        if moved_to != self._moved_to:
+            self._moved_to = moved_to
+            self.heard()
         silent = time.monotonic() - self._heard
         if self._stall_timeout and not self._busy and silent > self._stall_timeout:
             raise MalscanError(
