@@ -1,4 +1,4 @@
-"""Pages from the templates of the package; whatever is put in stays text."""
+"""Pages and cards from the templates of the package."""
 
 from base64 import b64encode
 from hashlib import sha256
@@ -9,20 +9,23 @@ from markupsafe import Markup
 
 
 def render_page(template: str, **content: object) -> str:
-    """Fill a template of `malscan/templates`.
+    """Fill a template of an HTML page; what is put in is escaped.
 
     Args:
-        template: name of its file.
+        template: name of its file in `malscan/templates`.
         content: what it asks for, all of it.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("malscan"),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(template).render(content)
+    return _filled(template, content, escaped=True)
+
+
+def render_text(template: str, **content: object) -> str:
+    """Fill a template of plain text or Markdown; what is put in stays as it is.
+
+    Args:
+        template: name of its file in `malscan/templates`.
+        content: what it asks for, all of it.
+    """
+    return _filled(template, content, escaped=False)
 
 
 def inlined(name: str) -> tuple[Markup, str]:
@@ -34,3 +37,15 @@ def inlined(name: str) -> tuple[Markup, str]:
     text = (files("malscan") / "templates" / name).read_text(encoding="utf-8")
     digest = b64encode(sha256(text.encode()).digest()).decode("ascii")
     return Markup(text), f"'sha256-{digest}'"
+
+
+def _filled(template: str, content: dict[str, object], *, escaped: bool) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("malscan"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=escaped,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=not escaped,
+    )
+    return environment.get_template(template).render(content)

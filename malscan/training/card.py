@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import jinja2
-
 from malscan.metrics import label
+from malscan.templating import render_text
 
 PATIENTS_SHOWN = 40
 """Patients listed in a card, so that one of a large study stays readable."""
@@ -16,14 +15,4 @@ def model_card(metadata: dict[str, Any]) -> str:
     Args:
         metadata: content of `model.json`.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("malscan"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    return environment.get_template("MODEL_CARD.md.j2").render(
-        metadata, shown=PATIENTS_SHOWN, label=label
-    )
+    return render_text("MODEL_CARD.md.j2", **metadata, shown=PATIENTS_SHOWN, label=label)
