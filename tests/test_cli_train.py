@@ -532,6 +532,25 @@ class TestStartingFromAModel:
 
 
 @pytest.mark.usefixtures("tiny")
+class TestWrongUsage:
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (("--weight-decay", "0.1", "--optimizer", "rmsprop"), "--weight-decay goes with"),
+            (("--weight-decay", "0.1", "--preset", "notebook"), "--weight-decay goes with"),
+            (("--split-file", __file__, "--test-share", "0.3"), "leave --test-share and"),
+            (("--split-file", __file__, "--validation-share", "0.3"), "leave --test-share and"),
+        ],
+        ids=["decay of RMSprop", "decay of the notebook", "test share", "validation share"],
+    )
+    def test_what_would_have_no_effect_is_wrong_usage(
+        self, options: tuple[str, ...], message: str, cli: Cli, cells: Path, tmp_path: Path
+    ) -> None:
+        result = cli("train", cells, "--out", tmp_path / "m", *options)
+        assert result.code == 2
+        assert message in result.err
+
+
 class TestThreshold:
     @pytest.mark.slow
     def test_it_is_chosen_on_validation_for_a_goal(
@@ -554,23 +573,6 @@ class TestThreshold:
         result = cli("train", cells, "--out", tmp_path / "m", "--threshold-for", "auc=0.9")
         assert result.code == 2
         assert "--threshold-for 'auc=0.9' is not understood" in result.err
-
-    @pytest.mark.parametrize(
-        ("options", "message"),
-        [
-            (("--weight-decay", "0.1", "--optimizer", "rmsprop"), "--weight-decay goes with"),
-            (("--weight-decay", "0.1", "--preset", "notebook"), "--weight-decay goes with"),
-            (("--split-file", __file__, "--test-share", "0.3"), "leave --test-share and"),
-            (("--split-file", __file__, "--validation-share", "0.3"), "leave --test-share and"),
-        ],
-        ids=["decay of RMSprop", "decay of the notebook", "test share", "validation share"],
-    )
-    def test_what_would_have_no_effect_is_wrong_usage(
-        self, options: tuple[str, ...], message: str, cli: Cli, cells: Path, tmp_path: Path
-    ) -> None:
-        result = cli("train", cells, "--out", tmp_path / "m", *options)
-        assert result.code == 2
-        assert message in result.err
 
 
 class TestDoubtBand:

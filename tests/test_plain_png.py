@@ -5,16 +5,15 @@ import zlib
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from damaged.whole import chunk, encoded
 from draw_cells import draw_cell
+from fast_way import on_the_fast_way
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from malscan.decode import decode, decode_inflated
+from malscan.decode import decode
 from malscan.picture import UnreadableImageError
-from malscan.plain_png import inflated, is_plain
+from malscan.plain_png import is_plain
 from malscan.png import PNG_START, fault_of_png
 
 CELL = draw_cell(np.random.default_rng(1), True, size=40)
@@ -27,18 +26,6 @@ LINE = 1 + 3 * CELL.width
 def with_picture(packed: bytes) -> bytes:
     """The file with another compressed picture, and the right checksum of its chunk."""
     return PLAIN[:33] + chunk(b"IDAT", packed) + PLAIN[-12:]
-
-
-def on_the_fast_way(data: bytes) -> NDArray[np.uint8] | None:
-    """The pixels; None if the file is left to the careful way."""
-    stored = inflated(data) if is_plain(data, False) else None
-    if stored is None:
-        return None
-    try:
-        pixels: NDArray[np.uint8] = decode_inflated(tf.constant(stored)).numpy()
-    except tf.errors.InvalidArgumentError:
-        return None
-    return pixels
 
 
 def test_the_pixels_are_those_of_another_decoder() -> None:
