@@ -195,7 +195,7 @@ def mean_probability(
     """Probability of parasitized of each cell, averaged over models, and over views of a cell."""
     found = []
     for one in members:
-        pixels = np.stack([resize(cell, one.preprocessing).numpy() for cell in originals])
+        pixels = np.concatenate([resize([cell], one.preprocessing) for cell in originals])
         for turns, flipped in np.ndindex(4, 2) if views else [(0, 0)]:
             seen = np.rot90(pixels[:, :, ::-1] if flipped else pixels, turns, axes=(1, 2))
             found.append(probabilities(one.classify, seen))

@@ -149,7 +149,7 @@ def read(path: str) -> Pixels:
 
 def shrunk(pixels: Pixels) -> Pixels:
     """A crop as the network gets it."""
-    small: Pixels = resize(tf.constant(pixels), COMPACT_PREPROCESSING).numpy()
+    small: Pixels = resize([tf.constant(pixels)], COMPACT_PREPROCESSING)[0].numpy()
     return small
 
 

@@ -7,85 +7,89 @@ longer than it saved. Whatever else is decoded here, since a call from the graph
 as much as decoding a cell.
 """
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from malscan.decode import decode
-from malscan.picture import UnreadableImageError, plain_reason
-from malscan.plain_png import inflated, is_plain
+from malscan.picture import MAX_SIDE, Pixels, UnreadableImageError, plain_reason
+from malscan.plain_png import inflated, is_plain, wrapped
+from malscan.preprocess import Preprocessing, resize
 
-FAILED, PLAIN, PIXELS, LEFT = range(4)
-"""What became of an image: an error is known, or there is a PNG, pixels, or a path."""
+GROUP = 32
+"""Images to a call."""
 
-_GROUP = 32
-_MOST_BYTES = 16 * 1024 * 1024
-"""Bytes that a group may hold; what is over that is left to be read one by one."""
+BLANK = wrapped(np.zeros([1, 1, 3], np.uint8))
+"""Stands in the place of an image that cannot be read."""
 
-Names = npt.NDArray[np.object_]
+Texts = npt.NDArray[np.object_]
 
 
-def read_ahead(single: tf.data.Dataset, any_size: bool) -> tf.data.Dataset:
-    """Read images, and decode those that the graph is not to decode.
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How images are read.
 
-    Args:
-        single: elements (place, path, error), scalars; an image with an error is passed by.
-        any_size: accept images with a side over `malscan.decode.MAX_SIDE` pixels.
-
-    Returns:
-        Elements (place, kind, data, shape, grey, error): `kind` int32 says what `data` is, a
-        string of bytes: nothing, an inflated PNG, uint8 [height, width, 3], or the path of a file
-        that is still to be read; `shape` int64 [2] is height and width of the pixels.
+    Attributes:
+        preprocessing: size and kernel of what very large pictures are resized to at once.
+        any_size: accept images with a side over `malscan.picture.MAX_SIDE` pixels.
+        hashed: whether hashes are asked for.
     """
 
-    def read_group(place: tf.Tensor, path: tf.Tensor, error: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        kinds = [tf.int32, tf.string, tf.int64, tf.bool, tf.string]
-        found = tf.numpy_function(_reader(any_size), [path, error], kinds)
-        kind, data, shape, grey, errors = found
-        columns = (tf.ensure_shape(column, [None]) for column in (kind, data))
-        rest = (tf.ensure_shape(column, [None]) for column in (grey, errors))
-        return place, *columns, tf.ensure_shape(shape, [None, 2]), *rest
+    preprocessing: Preprocessing
+    any_size: bool
+    hashed: bool
 
-    groups = single.batch(_GROUP).map(tf.autograph.experimental.do_not_convert(read_group))
-    return groups.unbatch()
+    def read_group(self, paths: Texts, errors: Texts) -> tuple[npt.NDArray[np.generic], ...]:
+        """Read some images, and decode those that the graph is not to decode.
 
+        Args:
+            paths: bytes [GROUP].
+            errors: bytes [GROUP]; an image with an error is passed by.
 
-def read(path: bytes) -> bytes:
-    """The bytes of a file."""
-    with open(path, "rb", buffering=0) as file:
-        return file.read()
-
-
-def _reader(any_size: bool) -> Callable[[Names, Names], tuple[npt.NDArray[np.generic], ...]]:
-    def read_all(paths: Names, errors: Names) -> tuple[npt.NDArray[np.generic], ...]:
-        count = len(paths)
-        kinds, shapes = np.full(count, FAILED, np.int32), np.zeros([count, 2], np.int64)
-        found, grey = np.full(count, b"", np.object_), np.zeros(count, np.bool_)
-        room = _MOST_BYTES
+        Returns:
+            A PNG of each that decodes without inflating and without fault (`BLANK` where there is
+            an error), whether it is grey, its error, and its hash if the pixels it is taken of do
+            not go on, otherwise 0: object, bool, object and uint64, each [GROUP].
+        """
+        pngs, grey = np.full(len(paths), BLANK, np.object_), np.zeros(len(paths), np.bool_)
+        hashes = np.zeros(len(paths), np.uint64)
         for place, path in enumerate(paths):
             if errors[place]:
                 continue
-            kinds[place], found[place] = LEFT, path
-            if room <= 0:
-                continue
             try:
-                data = read(path)
-                plain = inflated(data) if is_plain(data, any_size) else None
-                if plain is not None:
-                    kinds[place], found[place] = PLAIN, plain
-                else:
-                    decoded = decode(data, any_size=any_size)
-                    kinds[place], found[place] = PIXELS, decoded.pixels.tobytes()
-                    shapes[place], grey[place] = decoded.pixels.shape[:2], decoded.grey
+                data = _read(path)
+                plain = inflated(data) if is_plain(data) else None
+                if plain is None:
+                    decoded = decode(data, any_size=self.any_size)
+                    grey[place] = decoded.grey
+                    plain, hashes[place] = self._reduced(decoded.pixels)
+                pngs[place] = plain
             except OSError as fault:
-                kinds[place], errors[place] = FAILED, plain_reason(fault).encode()
+                errors[place] = plain_reason(fault).encode()
             except UnreadableImageError as refusal:
-                kinds[place], errors[place] = FAILED, str(refusal).encode()
-            except Exception:
-                continue  # Not worth the whole group: it happens again, where the reason is told.
-            room -= len(found[place])
-        return kinds, found, shapes, grey, errors
+                errors[place] = str(refusal).encode()
+        return pngs, grey, errors, hashes
 
-    return read_all
+    def _reduced(self, pixels: Pixels) -> tuple[bytes, np.uint64]:
+        """A PNG of the pixels, or of what is resized at once: a group of large ones fills memory.
+
+        To resize again to the same size changes nothing.
+        """
+        if max(pixels.shape) <= MAX_SIDE:
+            return wrapped(pixels), np.uint64(0)
+        digest = hash_of(pixels) if self.hashed else np.uint64(0)
+        with tf.device("CPU:0"):
+            return wrapped(resize([pixels], self.preprocessing)[0].numpy()), digest
+
+
+def hash_of(pixels: Pixels) -> np.uint64:
+    """The first 64 bits of the SHA-256 of pixels, row by row."""
+    return np.frombuffer(sha256(pixels.tobytes()).digest(), ">u8", 1)[0].astype(np.uint64)
+
+
+def _read(path: bytes) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read()

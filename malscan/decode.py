@@ -26,19 +26,6 @@ from malscan.png import HEADER_BYTES, PNG_START, fault_of_png, picture_alone
 _BAD_PNG = "damaged: the PNG data cannot be decoded"
 
 
-def decode_inflated(data: tf.Tensor) -> tf.Tensor:
-    """Decode what `malscan.plain_png.inflated` gave in the graph.
-
-    Args:
-        data: scalar string tensor.
-
-    Returns:
-        uint8 tensor [height, width, 3]. A filter of unknown kind is an error of the element
-        (`InvalidArgumentError`), never a picture.
-    """
-    return tf.ensure_shape(tf.io.decode_png(data, channels=3), [None, None, 3])
-
-
 def decode(data: bytes, *, any_size: bool = False) -> Decoded:
     """Decode any accepted file carefully.
 

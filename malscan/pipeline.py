@@ -1,31 +1,23 @@
 """The one path from files to batches, for training, evaluation and scanning alike.
 
 Images go through tf.data: they are read in Python, several at once, and decoded, resized and put
-into batches in the graph. An image that the decoder refuses drops out of the graph; the places of
-the others tell that it is missing, so it comes out as a failure with a reason, and every image
-that went in is accounted for.
+into batches in the graph. What cannot be read is found in Python, with the reason; its place in
+the batch stays empty, so that every image that went in is accounted for.
 """
 
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from malscan.ahead import FAILED, PIXELS, PLAIN, read, read_ahead
-from malscan.decode import decode, decode_inflated
-from malscan.picture import UnreadableImageError, fault_of_file, plain_reason
+from malscan.ahead import GROUP, Reader, hash_of
+from malscan.picture import Pixels, fault_of_file
 from malscan.preprocess import Preprocessing, resize
 from malscan.walk import CellImage
-
-Loader = Callable[..., tuple[tf.Tensor, ...]]
-"""From one element of `read_ahead` to one element of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,26 +79,25 @@ def batches(
         Batches whose items, taken together, are the images that went in, in the same order.
 
     Raises:
+        tf.errors.ResourceExhaustedError: there is not enough memory to read an image.
         Exception: whatever iterating over `images` raises.
     """
     feeder = _Feeder(images, batch_size)
-    kind = preprocessing, any_size, hashed, cores or usable_cores()
+    kind = Reader(preprocessing, any_size, hashed), cores or usable_cores()
     graph = _idle.pop(kind, None) or _Graph(*kind)
-    for places, pixels, grey, errors, hashes in graph.loaded(feeder):
-        slots = {place: slot for slot, place in enumerate(places.numpy())}
-        facts = list(zip(grey.numpy(), errors.numpy(), hashes.numpy(), strict=True))
+    for groups, grey, errors, hashes in graph.loaded(feeder):
+        images = feeder.take()
+        facts = (np.ravel(fact.numpy()) for fact in (errors, grey, hashes))
         items: list[Loaded] = []
-        for place, image in enumerate(feeder.take()):
-            slot = slots.get(place)
-            if slot is None:
-                items.append(_refused(image, any_size))
-            elif error := facts[slot][1]:
+        # There may be more places than images: groups are filled up.
+        for slot, (image, error, is_grey, digest) in enumerate(zip(images, *facts, strict=False)):
+            if error:
                 items.append(Loaded(image, None, error.decode()))
             else:
-                pixel_hash = int(facts[slot][2]) if hashed else None
-                items.append(Loaded(image, slot, None, bool(facts[slot][0]), pixel_hash))
+                pixel_hash = int(digest) if hashed else None
+                items.append(Loaded(image, slot, None, bool(is_grey), pixel_hash))
         readable = any(item.slot is not None for item in items)
-        yield Batch(full_batch(pixels[:-1], batch_size) if readable else None, items)
+        yield Batch(_joined(groups, len(images), batch_size) if readable else None, items)
     # One that was left early may still be about to ask for its feeder, and would get the next.
     _idle[kind] = graph
     if feeder.fault is not None:
@@ -132,6 +123,12 @@ def full_batch(pixels: tf.Tensor, batch_size: int) -> tf.Tensor:
     return tf.pad(pixels, [[0, missing], [0, 0], [0, 0], [0, 0]]) if missing else pixels
 
 
+def _joined(groups: tf.Tensor, count: int, batch_size: int) -> tf.Tensor:
+    """The batch of the first `count` pixels of groups, uint8 [groups, GROUP, size, size, 3]."""
+    pixels = tf.reshape(groups, [-1, *groups.shape[2:]])
+    return full_batch(pixels if len(pixels) == count else pixels[:count], batch_size)
+
+
 def as_written(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Keep TensorFlow from tuning a dataset: there is nothing to tune, and it costs seconds.
 
@@ -152,18 +149,19 @@ class _Feeder:
         self._waiting: deque[list[CellImage]] = deque()
         self.fault: BaseException | None = None
 
-    def give(self) -> Iterator[tuple[range, list[bytes], list[bytes]]]:
-        """Places, paths and already known errors of the images of each batch.
+    def give(self) -> Iterator[tuple[list[bytes], list[bytes]]]:
+        """Paths and already known errors of the images of each batch.
 
-        A place more ends each batch. It carries an error, so it is never read and never drops
-        out: even a batch of which every image is refused comes back, and shows progress.
+        Groups are filled up with places that carry an error, so that they are never read; even
+        a batch without images has a group of them, and comes back, and shows progress.
         """
         while (images := self._next()) is not None:
             faults = (image.error or fault_of_file(image.path) or "" for image in images)
             errors = [fault.encode(errors="backslashreplace") for fault in faults]
             paths = [os.fsencode(image.path) for image in images]
             self._waiting.append(images)
-            yield range(len(images) + 1), [*paths, b""], [*errors, b"end of batch"]
+            more = -len(images) % GROUP if images else GROUP
+            yield [*paths, *[b""] * more], [*errors, *[b"no image"] * more]
 
     def take(self) -> list[CellImage]:
         """The images of the next batch to come back."""
@@ -188,29 +186,33 @@ class _Feeder:
 class _Graph:
     """Loads batches, for one feeder after the other: building it takes a tenth of a second."""
 
-    def __init__(
-        self, preprocessing: Preprocessing, any_size: bool, hashed: bool, cores: int
-    ) -> None:
+    def __init__(self, reader: Reader, cores: int) -> None:
         """Build the graph.
 
         Whole batches are loaded side by side, each by one thread. Sharing out single images
-        would leave cores idle: they take less time than the system needs to move a thread.
+        would leave cores idle: they take less time than the system needs to move a thread. Nor
+        are single images elements of a dataset: tf.data takes a tenth of a millisecond for each.
         """
-        loader = _loader(preprocessing, any_size, hashed)
+        size = reader.preprocessing.size
+        pixels = tf.TensorSpec([GROUP, size, size, 3], tf.uint8)
+        facts = [tf.TensorSpec([GROUP], kind) for kind in (tf.bool, tf.string, tf.uint64)]
+        load = _loader(reader)
 
-        def load(places: tf.Tensor, paths: tf.Tensor, errors: tf.Tensor) -> tf.data.Dataset:
-            single = tf.data.Dataset.from_tensor_slices((places, paths, errors))
-            loaded = read_ahead(single, any_size).map(loader).ignore_errors()
-            return loaded.batch(tf.size(places, tf.int64))
+        def load_batch(paths: tf.Tensor, errors: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            found: tuple[tf.Tensor, ...] = tf.map_fn(
+                lambda group: load(*group),
+                [tf.reshape(texts, [-1, GROUP]) for texts in (paths, errors)],
+                parallel_iterations=1,
+                fn_output_signature=(pixels, *facts),
+            )
+            return found
 
-        names = tf.TensorSpec([None], tf.string)
+        texts = tf.TensorSpec([None], tf.string)
         given = tf.data.Dataset.from_generator(
-            lambda: self._feeder.give(),
-            output_signature=(tf.TensorSpec([None], tf.int64), names, names),
+            lambda: self._feeder.give(), output_signature=(texts, texts)
         )
-        loaded = given.interleave(
-            tf.autograph.experimental.do_not_convert(load),
-            cycle_length=cores,
+        loaded = given.map(
+            tf.autograph.experimental.do_not_convert(load_batch),
             num_parallel_calls=cores,
             deterministic=True,
         )
@@ -218,74 +220,29 @@ class _Graph:
         self._batches = as_written(loaded.prefetch(1))
 
     def loaded(self, feeder: _Feeder) -> tf.data.Dataset:
-        """Batches of (places, pixels, grey, errors, hashes), in order; the refused are missing."""
+        """Groups of each batch, in order: (pixels, grey, errors, hashes), each [groups, GROUP]."""
         self._feeder = feeder
         return self._batches
 
 
-_idle: dict[tuple[Preprocessing, bool, bool, int], _Graph] = {}
+_idle: dict[tuple[Reader, int], _Graph] = {}
 """Graphs whose feeder has come to its end, by what they were built for."""
 
 
-@lru_cache(maxsize=4)
-def _loader(preprocessing: Preprocessing, any_size: bool, hashed: bool) -> Loader:
-    """The function that turns what was read of an image into one element of a batch."""
+def _loader(reader: Reader) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]:
+    """The function from paths and errors of a group to its pixels and what is known of them."""
 
-    def left(path: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        pixels, grey, error = tf.numpy_function(
-            lambda raw: _read_and_decode(raw, any_size), [path], [tf.uint8, tf.bool, tf.string]
-        )
-        pixels = tf.ensure_shape(pixels, [None, None, 3])
-        return pixels, tf.reshape(grey, []), tf.reshape(error, [])
+    def load(paths: tf.Tensor, errors: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        kinds = [tf.string, tf.bool, tf.string, tf.uint64]
+        read = tf.numpy_function(reader.read_group, [paths, errors], kinds)
+        pngs, grey, faults, hashes = (tf.ensure_shape(column, [GROUP]) for column in read)
+        pixels = [tf.io.decode_png(png, channels=3) for png in tf.unstack(pngs)]
+        if reader.hashed:
+            hashes = tf.numpy_function(_hash_rest, [hashes, *pixels], tf.uint64)
+        return resize(pixels, reader.preprocessing), grey, faults, hashes
 
-    def load(
-        place: tf.Tensor,
-        kind: tf.Tensor,
-        data: tf.Tensor,
-        shape: tf.Tensor,
-        grey: tf.Tensor,
-        error: tf.Tensor,
-    ) -> tuple[tf.Tensor, ...]:
-        def decoded() -> tuple[tf.Tensor, ...]:
-            pixels = tf.reshape(tf.io.decode_raw(data, tf.uint8), [shape[0], shape[1], 3])
-            return pixels, grey, error
-
-        ways = {
-            FAILED: lambda: (tf.zeros([1, 1, 3], tf.uint8), grey, error),
-            PLAIN: lambda: (decode_inflated(data), grey, error),
-            PIXELS: decoded,
-        }
-        # Resized behind the ways, not in each: operations on a way not taken cost time as well.
-        pixels, no_colour, fault = tf.switch_case(kind, ways, default=lambda: left(data))
-        digest = tf.constant(0, tf.uint64)
-        if hashed:
-            digest = tf.reshape(tf.numpy_function(_hash, [pixels], tf.uint64), [])
-        return place, resize(pixels, preprocessing), no_colour, fault, digest
-
-    text, flag = tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.bool)
-    numbers = tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.int32)
-    spec = [*numbers, text, tf.TensorSpec([2], tf.int64), flag, text]
-    return tf.function(load, input_signature=spec, autograph=False)
+    return load
 
 
-def _hash(pixels: npt.NDArray[np.uint8]) -> np.uint64:
-    return np.frombuffer(sha256(pixels.tobytes()).digest(), ">u8", 1)[0].astype(np.uint64)
-
-
-def _read_and_decode(path: bytes, any_size: bool) -> tuple[np.ndarray, bool, bytes]:
-    try:
-        decoded = decode(read(path), any_size=any_size)
-    except UnreadableImageError as error:
-        return np.zeros([1, 1, 3], np.uint8), False, str(error).encode()
-    return decoded.pixels, decoded.grey, b""
-
-
-def _refused(image: CellImage, any_size: bool) -> Loaded:
-    """Look a second time at an image that dropped out of the graph, to learn the reason."""
-    try:
-        decode(Path(image.path).read_bytes(), any_size=any_size)
-    except OSError as error:
-        return Loaded(image, None, plain_reason(error))
-    except UnreadableImageError as error:
-        return Loaded(image, None, str(error))
-    return Loaded(image, None, "damaged, or still being written when it was read: scan it again")
+def _hash_rest(hashes: npt.NDArray[np.uint64], *pixels: Pixels) -> npt.NDArray[np.uint64]:
+    return np.array([known or hash_of(one) for known, one in zip(hashes, pixels, strict=True)])

@@ -2,14 +2,16 @@
 
 ISA-L inflates two to three times as fast as zlib and checks length and checksum of the picture.
 What it found is wrapped as a PNG again, stored instead of compressed, so that libpng in the graph
-is left with the filters of the lines, and sees nothing of a file but checked bytes.
+is left with the filters of the lines. Whatever else was decoded is wrapped alike: the graph sees
+nothing but PNG of checked bytes, which cannot fail.
 """
 
 import struct
 
+import numpy as np
 from isal import isal_zlib
 
-from malscan.picture import MAX_PIXELS, MAX_SIDE
+from malscan.picture import MAX_SIDE, Pixels
 from malscan.png import HEADER_BYTES, PNG_START
 
 _DEPTH_8_RGB_NOT_INTERLACED = b"\x08\x02\0\0\0"
@@ -18,22 +20,23 @@ _END = b"\0\0\0\0IEND\xaeB`\x82"
 _PICTURE = HEADER_BYTES + 8
 """Where the compressed picture begins; its checksum and the end chunk follow it."""
 _AFTER = 4 + len(_END)
+_LAST_FILTER = 4
 _BLOCK = 65535
 """The most bytes of a stored block (RFC 1951, section 3.2.4)."""
 _AT_ONCE = 5000
 """Bytes up to which ISA-L keeps Python's lock for a checksum; to get it back takes longer."""
 
 
-def is_plain(data: bytes, any_size: bool) -> bool:
+def is_plain(data: bytes) -> bool:
     """Whether the fast way may take a file, judged by its header and its length.
 
     Args:
         data: the bytes of a file.
-        any_size: whether sides over `MAX_SIDE` are accepted.
 
     Returns:
-        Whether it is a PNG of 8-bit RGB, of an accepted size, and of three chunks: without others
-        there is no transparency, no animation, and no wrong checksum of which libpng only warns.
+        Whether it is a PNG of 8-bit RGB, with sides of at most `MAX_SIDE`, and of three chunks:
+        without others there is no transparency, no animation, and no wrong checksum of which
+        libpng only warns.
     """
     if not data.startswith(PNG_START + _IHDR) or data[24:29] != _DEPTH_8_RGB_NOT_INTERLACED:
         return False
@@ -43,7 +46,7 @@ def is_plain(data: bytes, any_size: bool) -> bool:
     if _PICTURE + length + _AFTER != len(data):
         return False
     width, height = struct.unpack_from(">II", data, 16)
-    return bool(width * height <= MAX_PIXELS if any_size else max(width, height) <= MAX_SIDE)
+    return bool(0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE)
 
 
 def inflated(data: bytes) -> bytes | None:
@@ -53,8 +56,8 @@ def inflated(data: bytes) -> bytes | None:
         data: a file that `is_plain`.
 
     Returns:
-        A PNG of the same pixels that needs no inflating; None if a checksum, the compressed data
-        or their length is wrong. The kinds of the filters have not been looked at.
+        A PNG of the same pixels that needs no inflating; None if a checksum, the compressed data,
+        their length or the kind of a filter is wrong.
     """
     view = memoryview(data)
     for start, end in ((12, HEADER_BYTES), (HEADER_BYTES + 4, len(data) - len(_END))):
@@ -70,22 +73,48 @@ def inflated(data: bytes) -> bytes | None:
         return None
     if len(lines) != wanted or not stream.eof or stream.unused_data:
         return None
-    return data[:HEADER_BYTES] + _stored(lines, data[-_AFTER - 4 : -_AFTER]) + _END
+    if max(lines[:: 1 + 3 * width]) > _LAST_FILTER:
+        return None
+    return _stored(data[:HEADER_BYTES], lines, data[-_AFTER - 4 : -_AFTER])
 
 
-def _stored(lines: bytes, checksum: bytes) -> bytes:
-    """The chunk of a picture whose lines are as they are; `checksum` is the Adler-32 of them."""
-    parts = [b"IDAT\x78\x01"]
-    for start in range(0, len(lines), _BLOCK):
-        block = lines[start : start + _BLOCK]
-        last = start + _BLOCK >= len(lines)
-        parts += [struct.pack("<BHH", last, len(block), len(block) ^ 0xFFFF), block]
-    chunk = b"".join((*parts, checksum))
-    return b"".join((struct.pack(">I", len(chunk) - 4), chunk, _checksum(memoryview(chunk))))
+def wrapped(pixels: Pixels) -> bytes:
+    """A PNG of pixels that is as quick to write and to read as can be.
+
+    Args:
+        pixels: uint8 [height, width, 3].
+    """
+    height, width, _ = pixels.shape
+    lines = np.zeros([height, 1 + 3 * width], np.uint8)
+    lines[:, 1:] = pixels.reshape(height, 3 * width)
+    header = _IHDR[4:] + struct.pack(">II", width, height) + _DEPTH_8_RGB_NOT_INTERLACED
+    start = b"".join((PNG_START, _IHDR[:4], header, _checksum(header)))
+    return _stored(start, lines.tobytes(), struct.pack(">I", isal_zlib.adler32(lines)))
 
 
-def _checksum(view: memoryview) -> bytes:
+def _stored(start: bytes, lines: bytes, checksum: bytes) -> bytes:
+    """A PNG whose lines are as they are.
+
+    Args:
+        start: signature and header.
+        lines: the picture with its filters.
+        checksum: Adler-32 of the lines.
+    """
+    view = memoryview(lines)
+    chunk: list[bytes | memoryview] = [b"IDAT\x78\x01"]
+    for place in range(0, len(lines), _BLOCK):
+        block = view[place : place + _BLOCK]
+        last = place + _BLOCK >= len(lines)
+        chunk += [struct.pack("<BHH", last, len(block), len(block) ^ 0xFFFF), block]
+    chunk.append(checksum)
+    length = sum(map(len, chunk)) - 4
+    return b"".join((start, struct.pack(">I", length), *chunk, _checksum(*chunk), _END))
+
+
+def _checksum(*parts: bytes | memoryview) -> bytes:
+    """CRC-32 of parts one after the other."""
     found = 0
-    for start in range(0, len(view), _AT_ONCE):
-        found = isal_zlib.crc32(view[start : start + _AT_ONCE], found)
+    for part in parts:
+        for place in range(0, len(part), _AT_ONCE):
+            found = isal_zlib.crc32(part[place : place + _AT_ONCE], found)
     return struct.pack(">I", found)

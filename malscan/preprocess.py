@@ -1,5 +1,6 @@
 """How decoded pixels become model input; the model names it, so that all commands agree."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -22,27 +23,29 @@ class Preprocessing:
     rescale: float = 1 / 255
 
 
-def resize(pixels: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
-    """Resize one image in the graph.
+def resize(images: Sequence[tf.Tensor], preprocessing: Preprocessing) -> tf.Tensor:
+    """Resize images, each from its own size.
 
     Args:
-        pixels: uint8 tensor [height, width, 3].
+        images: uint8 tensors [height, width, 3].
         preprocessing: target size and kernel.
 
     Returns:
-        uint8 tensor [size, size, 3]; whole numbers, so that a cached training image and a
+        uint8 tensor [images, size, size, 3]; whole numbers, so that a cached training image and a
         freshly read one are the same to the bit.
     """
     size = preprocessing.size
     if preprocessing.kernel is Kernel.PILLOW_NEAREST:
-        return _resize_like_pillow_nearest(pixels, size)
+        return tf.stack([_resize_like_pillow_nearest(pixels, size) for pixels in images])
     # What `tf.image.resize` would do, without its dozen of operations for shapes.
-    batch, side = pixels[None], [size, size]
     if preprocessing.kernel is Kernel.AREA:
-        resized = tf.raw_ops.ResizeArea(images=batch, size=side)
+        kernel, options = tf.raw_ops.ResizeArea, {}
     else:
-        resized = tf.raw_ops.ResizeBilinear(images=batch, size=side, half_pixel_centers=True)
-    return tf.ensure_shape(tf.cast(tf.round(resized[0]), tf.uint8), [size, size, 3])
+        kernel, options = tf.raw_ops.ResizeBilinear, {"half_pixel_centers": True}
+    batches = (tf.expand_dims(pixels, 0) for pixels in images)
+    resized = [kernel(images=batch, size=[size, size], **options) for batch in batches]
+    rounded = tf.cast(tf.round(tf.concat(resized, 0)), tf.uint8)
+    return tf.ensure_shape(rounded, [len(images), size, size, 3])
 
 
 def _resize_like_pillow_nearest(pixels: tf.Tensor, size: int) -> tf.Tensor:

@@ -4,15 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from draw_cells import draw_cell
+from numpy.typing import NDArray
 
-from malscan.decode import decode
 from malscan.kernel import Kernel
 from malscan.pipeline import Batch, batches
+from malscan.plain_png import wrapped
 from malscan.preprocess import Preprocessing
 from malscan.walk import CellImage
 
-PREPROCESSING = Preprocessing(24, Kernel.BILINEAR, 1 / 255)
+SIZE = 24
 
 
 @pytest.fixture(scope="module")
@@ -33,45 +35,56 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> list[CellImage]:
     return [*images, CellImage(str(folder / "gone.jpg"), "mixed")]
 
 
-def loaded(images: list[CellImage]) -> list[Batch]:
-    return list(batches(images, PREPROCESSING, batch_size=50))
+def loaded(images: list[CellImage], kernel: Kernel = Kernel.BILINEAR) -> list[Batch]:
+    return list(batches(images, Preprocessing(SIZE, kernel), batch_size=50, hashed=True))
 
 
-def outcomes(found: list[Batch]) -> list[tuple[str, str | None, bytes]]:
+def outcomes(found: list[Batch]) -> list[tuple[str, str | None, int | None, bytes]]:
     rows = []
     for batch in found:
         for item in batch.items:
             pixels = b"" if item.slot is None else np.asarray(batch.pixels)[item.slot].tobytes()
-            rows.append((item.image.path, item.error, pixels))
+            rows.append((item.image.path, item.error, item.pixel_hash, pixels))
     return rows
 
 
 def test_formats_under_any_name_come_out_with_their_faults(mixed: list[CellImage]) -> None:
     rows = outcomes(loaded(mixed))
 
-    assert [path for path, _, _ in rows] == [image.path for image in mixed]
-    failed = [Path(path).name for path, error, _ in rows if error]
+    assert [path for path, *_ in rows] == [image.path for image in mixed]
+    failed = [Path(path).name for path, error, *_ in rows if error]
     assert failed == [
         *(Path(mixed[number].path).name for number in range(8, 70, 9)),
         "gone.jpg",
     ]
     # The same cell, as PNG and as TIFF.
-    assert rows[0][2] == rows[7][2] != b""
+    assert rows[0][2:] == rows[7][2:] != (None, b"")
 
 
-def test_a_group_that_would_hold_too_much_is_decoded_one_by_one(
+@pytest.mark.parametrize("kernel", Kernel)
+def test_large_pictures_that_are_resized_at_once_come_out_the_same(
+    kernel: Kernel, mixed: list[CellImage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_the_graph = outcomes(loaded(mixed, kernel))
+    monkeypatch.setattr("malscan.ahead.MAX_SIDE", 1)
+    monkeypatch.setattr("malscan.plain_png.MAX_SIDE", 1)
+    seen = []
+
+    def counted(pixels: NDArray[np.uint8]) -> bytes:
+        seen.append(pixels.shape)
+        return wrapped(pixels)
+
+    monkeypatch.setattr("malscan.ahead.wrapped", counted)
+    assert outcomes(loaded(mixed, kernel)) == in_the_graph
+    assert set(seen) == {(SIZE, SIZE, 3)}
+
+
+def test_a_lack_of_memory_ends_the_reading_and_blames_no_image(
     mixed: list[CellImage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    in_groups = outcomes(loaded(mixed))
-    decoded = []
+    def read(path: bytes) -> bytes:
+        raise MemoryError
 
-    def counted(data: bytes, *, any_size: bool) -> object:
-        decoded.append(len(data))
-        return decode(data, any_size=any_size)
-
-    monkeypatch.setattr("malscan.ahead.decode", counted)
-    monkeypatch.setattr("malscan.ahead._MOST_BYTES", 1)
-
-    assert outcomes(loaded(mixed)) == in_groups
-    # One that can be decoded fills a group.
-    assert len(decoded) < 12
+    monkeypatch.setattr("malscan.ahead._read", read)
+    with pytest.raises(tf.errors.ResourceExhaustedError):
+        loaded(mixed)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from draw_cells import draw_cell
 from fast_way import on_the_fast_way
 from hypothesis import example, given, settings
@@ -15,9 +14,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from malscan.decode import decode, decode_inflated
+from malscan.decode import decode
 from malscan.picture import MAX_SIDE, UnreadableImageError
-from malscan.plain_png import inflated, is_plain
+from malscan.plain_png import is_plain
 
 Pixels = NDArray[np.uint8]
 
@@ -562,7 +561,7 @@ def test_a_plain_png_gives_the_same_pixels_on_both_ways(width: int, height: int)
     # With a picture of one colour Pillow needs a single chunk, however large it is.
     image = cell() if width < MAX_SIDE else Image.new("RGB", (1, 1), (200, 100, 150))
     data = encoded(image.resize((width, height)), "PNG")
-    assert is_plain(data, False)
+    assert is_plain(data)
     np.testing.assert_array_equal(on_the_fast_way(data), decode(data).pixels)
 
 
@@ -599,17 +598,12 @@ def test_a_plain_png_gives_the_same_pixels_on_both_ways(width: int, height: int)
     ],
 )
 def test_everything_else_is_left_to_the_careful_way(data: bytes) -> None:
-    assert not is_plain(data, False)
+    assert not is_plain(data)
 
 
-def test_a_large_image_is_plain_only_where_any_size_will_do() -> None:
-    data = encoded(Image.new("RGB", (600, 520), "pink"), "PNG")
-    assert not is_plain(data, False)
-    assert is_plain(data, True)
-    stored = inflated(data)
-    assert stored is not None
-    pixels = decode_inflated(tf.constant(stored)).numpy()
-    np.testing.assert_array_equal(pixels, decode(data, any_size=True).pixels)
+def test_a_large_image_is_not_plain() -> None:
+    assert is_plain(encoded(Image.new("RGB", (512, 512), "pink"), "PNG"))
+    assert not is_plain(encoded(Image.new("RGB", (512, 513), "pink"), "PNG"))
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 7, 8, 20, 24, 26, 32, 33, 60])

@@ -232,7 +232,7 @@ class TestProbabilities:
         path = saved / "softmax.keras"
         preprocessing = Preprocessing(SIDE, Kernel.AREA)
         images = [np.asarray(Image.open(cell).convert("RGB")) for cell in cells]
-        pixels = np.stack([resize(image, preprocessing).numpy() for image in images])
+        pixels = resize(images, preprocessing).numpy()
         expected = computed_by_keras(path, pixels.astype(np.float32) / 255)[:, 0]
         found = probabilities(path, cells, kernel=Kernel.AREA)
         np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -299,7 +299,7 @@ def test_pixels_are_those_of_the_decoder_resized() -> None:
     assert len(pixels) == 6
     for path, found in pixels.items():
         decoded = decode(Path(path).read_bytes())
-        np.testing.assert_array_equal(found, resize(decoded.pixels, PREPROCESSING))
+        np.testing.assert_array_equal(found, resize([decoded.pixels], PREPROCESSING)[0])
 
 
 def test_pixels_do_not_depend_on_neighbours_or_batch_size() -> None:

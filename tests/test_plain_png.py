@@ -92,7 +92,7 @@ def test_more_than_the_picture_is_left_to_the_careful_way(more: bytes) -> None:
 @pytest.mark.parametrize("place", [26, 27, 28], ids=["compression", "filter", "interlace"])
 def test_a_header_of_another_method_is_not_plain(place: int) -> None:
     header = PLAIN[16:place] + b"\1" + PLAIN[place + 1 : 29]
-    assert not is_plain(PLAIN[:8] + chunk(b"IHDR", header) + PLAIN[33:], False)
+    assert not is_plain(PLAIN[:8] + chunk(b"IHDR", header) + PLAIN[33:])
 
 
 @given(st.integers(0, len(PACKED) - 1), st.integers(0, 7), st.integers(0, 7))

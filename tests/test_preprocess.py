@@ -23,7 +23,7 @@ def noise(rng: np.random.Generator, width: int, height: int) -> Pixels:
 
 
 def resized(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
-    out: Pixels = resize(tf.constant(pixels), preprocessing).numpy()
+    out: Pixels = resize([tf.constant(pixels)], preprocessing)[0].numpy()
     return out
 
 
