@@ -27,9 +27,10 @@ from throughput import link_images
 
 from malscan.dataset import labelled_cells
 from malscan.devices import computing_in, training_precision
-from malscan.networks import NETWORKS, FusedBatchNormalization, Network
+from malscan.networks import NETWORKS, Network
 from malscan.settings import DataSettings, Precision
 from malscan.split import split_by_cell
+from malscan.trainable import FusedBatchNormalization
 from malscan.training.cells import Cells, load_cells
 from malscan.training.checkpoint import Checkpoint
 from malscan.training.fit import FitListener, fit

@@ -127,7 +127,7 @@ def judge(usual: UsualCells, cells: Cells) -> Iterator[tuple[str, Verdict]]:
 
 def measure(usual: UsualCells, pixels: Pixels) -> Floats:
     """How unlike some resized crops are."""
-    distance = distance_from(usual)
+    distance = distance_from(usual, COMPACT_PREPROCESSING.size)
     found = []
     for start in range(0, len(pixels), DEFAULT_BATCH_SIZE):
         batch = tf.constant(pixels[start : start + DEFAULT_BATCH_SIZE])

@@ -48,22 +48,26 @@ def appearance(pixels: tf.Tensor) -> tf.Tensor:
     return tf.concat([_cut_out(pixels), mean, _spread(lines), _detail(lines)], axis=1)
 
 
-def distance_from(usual: UsualCells) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The compiled function from pixels to the distance from usual cells.
+def distance_from(usual: UsualCells, size: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The function from pixels to the distance from usual cells; its first call compiles it.
 
     Args:
         usual: what cells of the training look like.
+        size: side of the network input, pixels.
 
     Returns:
         Function from uint8 [batch, size, size, 3] to float32 [batch], Mahalanobis distances.
     """
     centre, whitening = tf.constant(usual.centre), tf.constant(usual.whitening)
 
-    @tf.function(jit_compile=False, autograph=False)
     def distance(pixels: tf.Tensor) -> tf.Tensor:
         return tf.norm((appearance(pixels) - centre) @ whitening, axis=1)
 
-    return distance
+    spec = [tf.TensorSpec([None, size, size, 3], tf.uint8)]
+    compiled: Callable[[tf.Tensor], tf.Tensor] = tf.function(
+        distance, input_signature=spec, jit_compile=False, autograph=False
+    )
+    return compiled
 
 
 def _cut_out(pixels: tf.Tensor) -> tf.Tensor:

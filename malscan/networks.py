@@ -1,49 +1,22 @@
 """Network architectures: `compact`, the default, `swift`, and `baseline`, the notebook's CNN.
 
 Every network maps float32 pixels [batch, size, size, 3] in 0..1 to softmax probabilities
-[batch, 2] in the order of `malscan.labels.CLASSES`.
+[batch, 2] in the order of `malscan.labels.CLASSES`. An architecture is written once, and made of
+Keras layers to be trained, or of plain operations to be computed (`malscan.operations`).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers
 
 from malscan.kernel import Kernel
+from malscan.operations import OperationMaker, Weights
 from malscan.preprocess import Preprocessing
-
-_EPSILON = 1e-3
-"""Batch normalisation's term against division by zero; folding needs the same."""
-
-
-class FusedBatchNormalization(layers.BatchNormalization):  # type: ignore[misc]
-    """Batch normalisation as one operation while training, instead of Keras' dozen.
-
-    The moving variance is the unbiased one; over the thousands of pixels of a batch that is the
-    same within a thousandth.
-    """
-
-    def call(
-        self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
-    ) -> tf.Tensor:
-        """Normalise a batch [batch, height, width, channels]."""
-        if not training:
-            return super().call(inputs, training=training, mask=mask)
-        scale, offset = (tf.convert_to_tensor(weight.value) for weight in (self.gamma, self.beta))
-        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=inputs,
-            scale=tf.cast(scale, tf.float32),
-            offset=tf.cast(offset, tf.float32),
-            mean=tf.zeros([0]),
-            variance=tf.zeros([0]),
-            epsilon=self.epsilon,
-        )
-        for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + now * (1 - self.momentum))
-        return outputs
+from malscan.trainable import EPSILON, LayerMaker
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +36,55 @@ class Layer:
     parameters: int
 
 
+class Maker(Protocol):
+    """Makes the parts that architectures are put together from, of one kind of tensors."""
+
+    def convolution(
+        self,
+        x: Any,
+        filters: int,
+        name: str,
+        *,
+        kernel: int = 3,
+        strides: int = 1,
+        activate: bool = True,
+    ) -> Any:
+        """A convolution that keeps its input's size but for strides, normalised, with ReLU."""
+        ...
+
+    def sum(self, x: Any, y: Any, name: str) -> Any:
+        """The sum of two tensors, with ReLU."""
+        ...
+
+    def mean_and_maximum(self, x: Any) -> Any:
+        """The mean of each channel and, behind them, the maximum of each."""
+        ...
+
+    def plain_convolution(self, x: Any, filters: int, name: str) -> Any:
+        """A convolution by 3 x 3 that takes off a pixel on each side, with ReLU."""
+        ...
+
+    def halved(self, x: Any, name: str) -> Any:
+        """The maximum of each 2 x 2 pixels."""
+        ...
+
+    def flattened(self, x: Any) -> Any:
+        """All values of an image in a row."""
+        ...
+
+    def dropout(self, x: Any, rate: float) -> Any:
+        """While training, a share `rate` of the values is 0."""
+        ...
+
+    def dense(self, x: Any, units: int, name: str) -> Any:
+        """A dense layer with ReLU."""
+        ...
+
+    def probabilities(self, x: Any) -> Any:
+        """A dense layer to the softmax probabilities of both classes, in float32."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Network:
     """An architecture that `train` can build and a model folder can name.
@@ -70,93 +92,91 @@ class Network:
     Attributes:
         name: what it is called on the command line and in `model.json`.
         preprocessing: the input it is made for.
-        build: makes the untrained network.
-        build_folded: makes the same network without batch normalisation, for inference.
+        architecture: from a maker and pixels to probabilities.
         wide: whether its layers are wide enough to gain from matrix units for bfloat16.
     """
 
     name: str
     preprocessing: Preprocessing
-    build: Callable[[], keras.Model]
-    build_folded: Callable[[], keras.Model]
+    architecture: Callable[[Maker, Any], Any]
     wide: bool = False
 
+    def build(self, *, folded: bool = False) -> keras.Model:
+        """Make the untrained network.
 
-def baseline() -> keras.Model:
+        Args:
+            folded: leave batch normalisation out; for weights from `fold`.
+        """
+        image = keras.Input((self.preprocessing.size, self.preprocessing.size, 3), name="pixels")
+        out = self.architecture(LayerMaker(folded=folded), image)
+        return keras.Model(image, out, name=self.name)
+
+    def compute(self, pixels: tf.Tensor, weights: Weights, dtype: str) -> tf.Tensor:
+        """Compute the network in the graph.
+
+        Args:
+            pixels: float32 [batch, size, size, 3].
+            weights: without batch normalisation.
+            dtype: numbers to compute in.
+
+        Raises:
+            MalscanError: the weights do not fit.
+        """
+        found = self.architecture(OperationMaker(weights, dtype), pixels)
+        weights.check_all_taken()
+        return found
+
+
+def baseline(make: Maker, x: Any) -> Any:
     """The notebook's CNN: four blocks of convolution and max-pooling, 1,900,098 parameters."""
-    size = BASELINE_PREPROCESSING.size
-    network = keras.Sequential(name="baseline")
-    network.add(keras.Input((size, size, 3)))
     for number, filters in enumerate((64, 64, 128, 128), start=1):
-        network.add(layers.Conv2D(filters, 3, activation="relu", name=f"conv{number}"))
-        network.add(layers.MaxPooling2D(2, name=f"pool{number}"))
-    network.add(layers.Flatten(name="flatten"))
-    network.add(layers.Dropout(0.5, name="dropout"))
-    network.add(layers.Dense(512, activation="relu", name="dense"))
-    network.add(layers.Dense(2, activation="softmax", dtype="float32", name="probabilities"))
-    return network
+        x = make.plain_convolution(x, filters, f"conv{number}")
+        x = make.halved(x, f"pool{number}")
+    x = make.dropout(make.flattened(x), 0.5)
+    return make.probabilities(make.dense(x, 512, "dense"))
 
 
-def compact(*, folded: bool = False) -> keras.Model:
+def compact(make: Maker, x: Any) -> Any:
     """A small residual network for 64 x 64 pixels, cheap enough for two CPU cores.
 
     Resolution falls fast (the first convolution and the start of each stage have stride 2),
     so that most parameters work on small maps; widths are multiples of 16, since a vector unit
     takes as long for 24 channels as for 32. Average and maximum pooling are joined: the
     mean sees stain and texture, the maximum a parasite that covers a hundredth of the cell.
-
-    Args:
-        folded: leave batch normalisation out; for weights from `fold`.
     """
-    size = COMPACT_PREPROCESSING.size
-    image = keras.Input((size, size, 3), name="pixels")
-    x = _convolution(image, 16, "stem", kernel=4, strides=2, folded=folded)
+    x = make.convolution(x, 16, "stem", kernel=4, strides=2)
     for stage, filters in enumerate((32, 64, 128), start=1):
-        x = _convolution(x, filters, f"stage{stage}_down", strides=2, folded=folded)
-        x = _residual(x, f"stage{stage}", folded=folded)
-    return _with_head(image, x, "compact")
+        x = make.convolution(x, filters, f"stage{stage}_down", strides=2)
+        x = _residual(make, x, filters, f"stage{stage}")
+    return _head(make, x)
 
 
-def swift(*, folded: bool = False) -> keras.Model:
+def swift(make: Maker, x: Any) -> Any:
     """A residual network for 48 x 48 pixels: half the work of `compact`, and more weights.
 
     The first stage only halves the resolution, and the last has two blocks: a block on 3 x 3
     places costs no more than one with a quarter of its weights on 6 x 6.
-
-    Args:
-        folded: leave batch normalisation out; for weights from `fold`.
     """
-    size = SWIFT_PREPROCESSING.size
-    image = keras.Input((size, size, 3), name="pixels")
-    x = _convolution(image, 16, "stem", kernel=4, strides=2, folded=folded)
-    x = _convolution(x, 32, "stage1_down", strides=2, folded=folded)
-    x = _convolution(x, 64, "stage2_down", strides=2, folded=folded)
-    x = _residual(x, "stage2", folded=folded)
-    x = _convolution(x, 128, "stage3_down", strides=2, folded=folded)
-    x = _residual(x, "stage3", folded=folded)
-    x = _residual(x, "stage3_more", folded=folded)
-    return _with_head(image, x, "swift")
+    x = make.convolution(x, 16, "stem", kernel=4, strides=2)
+    x = make.convolution(x, 32, "stage1_down", strides=2)
+    x = make.convolution(x, 64, "stage2_down", strides=2)
+    x = _residual(make, x, 64, "stage2")
+    x = make.convolution(x, 128, "stage3_down", strides=2)
+    x = _residual(make, x, 128, "stage3")
+    x = _residual(make, x, 128, "stage3_more")
+    return _head(make, x)
 
 
-def _residual(x: keras.KerasTensor, name: str, *, folded: bool) -> keras.KerasTensor:
+def _residual(make: Maker, x: Any, filters: int, name: str) -> Any:
     """A residual block of two convolutions; He et al. 2016, Deep Residual Learning."""
-    filters = x.shape[-1]
-    y = _convolution(x, filters, f"{name}_a", folded=folded)
-    y = _convolution(y, filters, f"{name}_b", activate=False, folded=folded)
-    return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([x, y]))
+    y = make.convolution(x, filters, f"{name}_a")
+    y = make.convolution(y, filters, f"{name}_b", activate=False)
+    return make.sum(x, y, name)
 
 
-def _with_head(image: keras.KerasTensor, x: keras.KerasTensor, name: str) -> keras.Model:
-    """The network that ends with the mean and the maximum of each channel."""
-    pooled = layers.Concatenate(name="pooled")(
-        [
-            layers.GlobalAveragePooling2D(name="mean")(x),
-            layers.GlobalMaxPooling2D(name="maximum")(x),
-        ]
-    )
-    pooled = layers.Dropout(0.2, name="dropout")(pooled)
-    out = layers.Dense(2, activation="softmax", dtype="float32", name="probabilities")(pooled)
-    return keras.Model(image, out, name=name)
+def _head(make: Maker, x: Any) -> Any:
+    """Probabilities from the mean and the maximum of each channel."""
+    return make.probabilities(make.dropout(make.mean_and_maximum(x), 0.2))
 
 
 def fold(trained: keras.Model, network: Network) -> keras.Model:
@@ -170,9 +190,9 @@ def fold(trained: keras.Model, network: Network) -> keras.Model:
         network: its description.
 
     Returns:
-        A network from `network.build_folded()` that computes what `trained` does in inference.
+        A network from `network.build(folded=True)` that computes what `trained` does in inference.
     """
-    folded = network.build_folded()
+    folded = network.build(folded=True)
     for layer in folded.layers:
         source = trained.get_layer(layer.name) if layer.weights else None
         if source is None:
@@ -180,7 +200,7 @@ def fold(trained: keras.Model, network: Network) -> keras.Model:
         weights = source.get_weights()
         if len(weights) < len(layer.get_weights()):
             gamma, beta, mean, variance = trained.get_layer(f"{layer.name}_norm").get_weights()
-            scale = gamma / np.sqrt(variance + _EPSILON)
+            scale = gamma / np.sqrt(variance + EPSILON)
             weights = [weights[0] * scale, beta - mean * scale]
         layer.set_weights(weights)
     return folded
@@ -194,44 +214,12 @@ def layer_table(network: keras.Model) -> list[Layer]:
     ]
 
 
-def _convolution(
-    x: keras.KerasTensor,
-    filters: int,
-    name: str,
-    *,
-    kernel: int = 3,
-    strides: int = 1,
-    activate: bool = True,
-    folded: bool,
-) -> keras.KerasTensor:
-    # Drawing weights that are replaced at once would take a tenth of a second.
-    start = "zeros" if folded else "he_normal"
-    x = layers.Conv2D(
-        filters, kernel, strides, "same", use_bias=folded, name=name, kernel_initializer=start
-    )(x)
-    if not folded:
-        x = FusedBatchNormalization(momentum=0.98, epsilon=_EPSILON, name=f"{name}_norm")(x)
-    return layers.ReLU(name=f"{name}_relu")(x) if activate else x
-
-
 BASELINE_PREPROCESSING = Preprocessing(125, Kernel.PILLOW_NEAREST)
 COMPACT_PREPROCESSING = Preprocessing(64, Kernel.AREA)
 SWIFT_PREPROCESSING = Preprocessing(48, Kernel.AREA)
 
 NETWORKS = {
-    "compact": Network(
-        "compact",
-        COMPACT_PREPROCESSING,
-        build=compact,
-        build_folded=lambda: compact(folded=True),
-    ),
-    "swift": Network(
-        "swift",
-        SWIFT_PREPROCESSING,
-        build=swift,
-        build_folded=lambda: swift(folded=True),
-    ),
-    "baseline": Network(
-        "baseline", BASELINE_PREPROCESSING, build=baseline, build_folded=baseline, wide=True
-    ),
+    "compact": Network("compact", COMPACT_PREPROCESSING, compact),
+    "swift": Network("swift", SWIFT_PREPROCESSING, swift),
+    "baseline": Network("baseline", BASELINE_PREPROCESSING, baseline, wide=True),
 }

@@ -7,7 +7,6 @@ from contextlib import suppress
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from malscan.appearance import distance_from
@@ -16,14 +15,19 @@ from malscan.errors import MalscanError
 from malscan.keras_network import build_network
 from malscan.kernel import Kernel
 from malscan.model import Arrays, Model
-from malscan.networks import NETWORKS
+from malscan.networks import NETWORKS, Network
+from malscan.operations import Weights
 from malscan.pipeline import Batch, batches, usable_cores
 from malscan.prediction import DECIMALS, Prediction
 from malscan.preprocess import Preprocessing
 from malscan.settings import Precision
 from malscan.walk import CellImage
 
+Softmax = Callable[[tf.Tensor], tf.Tensor]
+"""From float32 [batch, size, size, 3] to softmax probabilities [batch, 2]."""
+
 Classifier = Callable[[tf.Tensor], tf.Tensor]
+"""From uint8 [batch, size, size, 3] to float32 [batch], the probability of `parasitized`."""
 
 
 class Predictor:
@@ -57,7 +61,7 @@ class Predictor:
         with computing_in(precision):
             network = _network_of(model)
         self._classify = classifier(network, self.preprocessing, model.temperature)
-        self._distance = None if model.usual is None else distance_from(model.usual)
+        self._distance = None if model.usual is None else distance_from(model.usual, model.size)
 
     def predict(
         self,
@@ -88,6 +92,7 @@ class Predictor:
             cores=self._cores,
         )
         with ThreadPoolExecutor(self._cores) as pool:
+            pool.submit(self._warm_up)
             running: deque[Future[list[Prediction]]] = deque()
             for batch in loaded:
                 running.append(pool.submit(self._predictions, batch))
@@ -95,6 +100,13 @@ class Predictor:
                     yield running.popleft().result()
             while running:
                 yield running.popleft().result()
+
+    def _warm_up(self) -> None:
+        """Compile everything while the first batch is being read; a fault comes again with it."""
+        black = tf.zeros([1, *[self.preprocessing.size] * 2, 3], tf.uint8)
+        self._classify(black)
+        if self._distance is not None:
+            self._distance(black)
 
     def _predictions(self, batch: Batch) -> list[Prediction]:
         scored = [] if batch.pixels is None else self._classify(batch.pixels).numpy()
@@ -120,10 +132,13 @@ class Predictor:
         return self.model.usual.unlike(self._distance(batch.pixels).numpy()).tolist()
 
 
-def _network_of(model: Model) -> keras.Model:
+def _network_of(model: Model) -> Softmax:
+    """The network of a model, computed in the numbers of the dtype policy in force."""
     if model.keras_file is not None:
-        return build_network(model.keras_file, model.class_order)
-    return rebuild(model)
+        built: Softmax = build_network(model.keras_file, model.class_order)
+        return built
+    network, dtype = _known(model), keras.config.dtype_policy().compute_dtype
+    return lambda pixels: network.compute(pixels, Weights(model), dtype)
 
 
 def _use_one_thread_a_batch() -> None:
@@ -136,28 +151,28 @@ def _use_one_thread_a_batch() -> None:
         tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
-def classifier(
-    network: keras.Model, preprocessing: Preprocessing, temperature: float
-) -> Classifier:
+def classifier(network: Softmax, preprocessing: Preprocessing, temperature: float) -> Classifier:
     """The compiled function from pixels to calibrated probabilities.
 
     Args:
-        network: maps float32 [batch, size, size, 3] to softmax [batch, 2].
-        preprocessing: gives the factor from pixels to input.
+        network: a Keras network, or a function.
+        preprocessing: gives the size of the input and the factor from pixels to it.
         temperature: divides the logit (Guo et al. 2017, On Calibration of Modern Neural
             Networks).
 
-    Returns:
-        Function from uint8 [batch, size, size, 3] to float32 [batch], the probability of
-        `parasitized`.
+    Raises:
+        MalscanError: its weights do not fit the network.
     """
 
-    @tf.function(jit_compile=False, autograph=False)
     def classify(pixels: tf.Tensor) -> tf.Tensor:
-        softmax = network(tf.cast(pixels, tf.float32) * preprocessing.rescale, training=False)
+        softmax = network(tf.cast(pixels, tf.float32) * preprocessing.rescale)
         return tf.sigmoid(logits(softmax) / temperature)
 
-    return classify
+    size = preprocessing.size
+    pixels = tf.TensorSpec([None, size, size, 3], tf.uint8)
+    compiled = tf.function(classify, jit_compile=False, autograph=False)
+    found: Classifier = compiled.get_concrete_function(pixels)
+    return found
 
 
 def logits(softmax: tf.Tensor) -> tf.Tensor:
@@ -173,7 +188,7 @@ def weights_of(network: keras.Model) -> Arrays:
 
 
 def rebuild(model: Model) -> keras.Model:
-    """Build the named network in code and put the weights into it, after checking their shapes.
+    """Build the network of a model folder of Keras layers, with its weights, to be trained on.
 
     Nothing but numbers is taken from the file, so a model from a stranger cannot run code.
 
@@ -183,30 +198,21 @@ def rebuild(model: Model) -> keras.Model:
     Raises:
         MalscanError: the network is not known, or the weights do not fit it.
     """
-    if model.network not in NETWORKS:
-        known = ", ".join(NETWORKS)
-        raise MalscanError(f"model {model.name}: unknown network {model.network!r} ({known})")
-    known_network = NETWORKS[model.network]
-    if model.size != known_network.preprocessing.size:
-        raise MalscanError(
-            f"model {model.name}: {model.network} takes {known_network.preprocessing.size} pixels, "
-            f"not {model.size}"
-        )
-    network = known_network.build_folded()
-    wanted = {v.path: (np.dtype(np.float32), tuple(v.shape)) for v in network.weights}
-    found = {path: (array.dtype, array.shape) for path, array in model.weights.items()}
-    if wanted != found:
-        raise MalscanError(
-            f"model {model.name}: the weights do not fit the network {model.network!r}. "
-            "Train the model again with this version of malscan."
-        )
+    network, weights = _known(model).build(folded=True), Weights(model)
     for variable in network.weights:
-        variable.assign(_finite(model, variable.path))
+        variable.assign(weights.take(variable.path, variable.shape))
+    weights.check_all_taken()
     return network
 
 
-def _finite(model: Model, path: str) -> npt.NDArray[np.float32]:
-    array = model.weights[path]
-    if not np.isfinite(array).all():
-        raise MalscanError(f"model {model.name}: the weights {path} are not finite numbers")
-    return array
+def _known(model: Model) -> Network:
+    if model.network not in NETWORKS:
+        known = ", ".join(NETWORKS)
+        raise MalscanError(f"model {model.name}: unknown network {model.network!r} ({known})")
+    network = NETWORKS[model.network]
+    if model.size != network.preprocessing.size:
+        raise MalscanError(
+            f"model {model.name}: {model.network} takes {network.preprocessing.size} pixels, "
+            f"not {model.size}"
+        )
+    return network

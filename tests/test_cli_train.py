@@ -21,7 +21,7 @@ from tensorflow.python.framework import config as tensorflow_config
 
 from malscan.cli import main
 from malscan.model import load_model, load_seen_images
-from malscan.networks import COMPACT_PREPROCESSING, NETWORKS, Network
+from malscan.networks import COMPACT_PREPROCESSING, NETWORKS, Maker, Network
 from malscan.predictor import rebuild
 from malscan.training.one_model import train_split
 from malscan.training.recipe import PRESETS
@@ -98,15 +98,11 @@ def copied(cells: Path, tmp_path: Path) -> Path:
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network that is built fast in place of `compact`, for what is not about networks."""
 
-    def build() -> keras.Model:
-        image = keras.Input((64, 64, 3), name="pixels")
-        x = keras.layers.Conv2D(4, 8, strides=8, activation="relu", name="stem")(image)
-        x = keras.layers.GlobalAveragePooling2D(name="mean")(x)
-        x = keras.layers.Dropout(0.2, name="dropout")(x)
-        out = keras.layers.Dense(2, activation="softmax", name="probabilities")(x)
-        return keras.Model(image, out, name="compact")
+    def architecture(make: Maker, x: Any) -> Any:
+        x = make.convolution(x, 4, "stem", kernel=8, strides=8)
+        return make.probabilities(make.dropout(make.mean_and_maximum(x), 0.2))
 
-    fast = Network("compact", COMPACT_PREPROCESSING, build, build)
+    fast = Network("compact", COMPACT_PREPROCESSING, architecture)
     monkeypatch.setitem(NETWORKS, "compact", fast)
 
 

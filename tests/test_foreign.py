@@ -339,7 +339,7 @@ class TestWhatIsRead:
 
     @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
     def test_the_networks_of_malscan_are_taken(self, network: Network, tmp_path: Path) -> None:
-        built = network.build_folded()
+        built = network.build(folded=True)
         plan = read_keras_file(saved_as(built, tmp_path / "m.h5")).plan
         assert plan.parameters == built.count_params()
         assert plan.input_shape[0] == network.preprocessing.size

@@ -1,5 +1,7 @@
 """Tests of the network architectures."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -8,14 +10,11 @@ from keras import layers
 from numpy.typing import NDArray
 
 from malscan.kernel import Kernel
-from malscan.networks import (
-    NETWORKS,
-    FusedBatchNormalization,
-    baseline,
-    compact,
-    fold,
-    swift,
-)
+from malscan.model import EMBEDDED, load_model
+from malscan.networks import NETWORKS, fold
+from malscan.operations import Weights
+from malscan.predictor import weights_of
+from malscan.trainable import FusedBatchNormalization
 
 
 def pixels(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
@@ -34,16 +33,16 @@ def randomize(network: keras.Model, rng: np.random.Generator) -> None:
 
 
 def test_the_baseline_has_the_parameters_of_the_notebooks_network() -> None:
-    assert baseline().count_params() == 1_900_098
+    assert NETWORKS["baseline"].build().count_params() == 1_900_098
 
 
 def test_the_baseline_has_exactly_the_layers_of_the_notebooks_network() -> None:
-    network = baseline()
+    first, *rest = NETWORKS["baseline"].build().layers
     block = [layers.Conv2D, layers.MaxPooling2D]
     head = [layers.Flatten, layers.Dropout, layers.Dense, layers.Dense]
-    assert [type(layer) for layer in network.layers] == block * 4 + head
-    assert network.input_shape == (None, 125, 125, 3)
-    convolutions, pools = network.layers[0:8:2], network.layers[1:8:2]
+    assert [type(layer) for layer in rest] == block * 4 + head
+    assert first.batch_shape == (None, 125, 125, 3)
+    convolutions, pools = rest[0:8:2], rest[1:8:2]
     assert [layer.filters for layer in convolutions] == [64, 64, 128, 128]
     for layer in convolutions:
         assert layer.kernel_size == (3, 3)
@@ -54,7 +53,7 @@ def test_the_baseline_has_exactly_the_layers_of_the_notebooks_network() -> None:
     for layer in pools:
         assert (layer.pool_size, layer.strides) == ((2, 2), (2, 2))
         assert layer.padding == "valid"
-    _, dropout, dense, probabilities = network.layers[8:]
+    _, dropout, dense, probabilities = rest[8:]
     assert dropout.rate == 0.5
     assert (dense.units, dense.activation) == (512, keras.activations.relu)
     assert (probabilities.units, probabilities.activation) == (2, keras.activations.softmax)
@@ -67,7 +66,7 @@ def test_the_baseline_takes_the_input_of_the_notebooks_loader() -> None:
 
 
 def test_the_compact_network_has_at_most_half_a_million_parameters() -> None:
-    assert 0 < compact().count_params() <= 500_000
+    assert 0 < NETWORKS["compact"].build().count_params() <= 500_000
 
 
 def test_the_swift_network_has_more_parameters_than_compact_and_half_its_work() -> None:
@@ -79,15 +78,16 @@ def test_the_swift_network_has_more_parameters_than_compact_and_half_its_work() 
             if isinstance(layer, layers.Conv2D)
         )
 
-    assert compact().count_params() < swift().count_params() <= 800_000
-    assert work(swift()) < 0.6 * work(compact())
+    compact, swift = (NETWORKS[name].build() for name in ("compact", "swift"))
+    assert compact.count_params() < swift.count_params() <= 800_000
+    assert work(swift) < 0.6 * work(compact)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_takes_pixels_of_the_size_its_preprocessing_makes(name: str) -> None:
     network = NETWORKS[name]
     size = network.preprocessing.size
-    for model in (network.build(), network.build_folded()):
+    for model in (network.build(), network.build(folded=True)):
         assert model.input_shape == (None, size, size, 3)
         assert model.output_shape == (None, 2)
 
@@ -112,6 +112,32 @@ def test_a_folded_network_computes_the_same_function(name: str, rng: np.random.G
     expected = np.asarray(model(images, training=False))
     assert np.ptp(expected[:, 0]) > 1e-3, "the images must not all look alike to the network"
     np.testing.assert_allclose(fold(model, network)(images, training=False), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_what_is_computed_is_what_keras_computes(
+    name: str, policy: str, rng: np.random.Generator
+) -> None:
+    network = NETWORKS[name]
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        folded = network.build(folded=True)
+        dtype = keras.config.dtype_policy().compute_dtype
+    finally:
+        keras.config.set_dtype_policy(before)
+    randomize(folded, rng)
+    model = replace(load_model(EMBEDDED), network=name, weights=weights_of(folded))
+    images = pixels(rng, network.preprocessing.size)
+
+    @tf.function
+    def computed(images: tf.Tensor) -> tf.Tensor:
+        return network.compute(images, Weights(model), dtype)
+
+    expected = tf.function(folded)(images).numpy()
+    assert np.ptp(expected[:, 0]) > 1e-3, "the images must not all look alike to the network"
+    np.testing.assert_array_equal(computed(images), expected)
 
 
 @pytest.mark.parametrize("name", ["compact", "swift"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from malscan.errors import MalscanError
-from malscan.networks import FusedBatchNormalization
+from malscan.trainable import FusedBatchNormalization
 from malscan.training.checkpoint import Checkpoint, Epoch, Progress
 
 X = np.random.default_rng(0).random([8, 6, 6, 3], dtype=np.float32)

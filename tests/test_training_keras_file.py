@@ -16,7 +16,7 @@ from malscan.training.recipe import PRESETS
 def test_keras_opens_it_and_gives_the_same_probabilities(
     name: str, preset: str, tmp_path: Path, rng: np.random.Generator
 ) -> None:
-    network = NETWORKS[name].build_folded()
+    network = NETWORKS[name].build(folded=True)
     path = tmp_path / "new folder" / "m.h5"
 
     write_h5(path, network, PRESETS[preset].recipe)
@@ -32,7 +32,7 @@ def test_keras_opens_it_and_gives_the_same_probabilities(
 
 def test_a_file_that_cannot_be_written_is_told_and_nothing_half_stays(tmp_path: Path) -> None:
     (tmp_path / "m.h5").mkdir()
-    network = NETWORKS["compact"].build_folded()
+    network = NETWORKS["compact"].build(folded=True)
 
     with pytest.raises(MalscanError, match=r"cannot write .*m\.h5.*The training is kept"):
         write_h5(tmp_path / "m.h5", network, PRESETS["default"].recipe)

@@ -208,7 +208,7 @@ class TestMeasure:
 
     def test_it_does_not_depend_on_the_place_in_the_batch(self, usual: UsualCells) -> None:
         crops = full_batch(tf.constant(pixels_of(drawn(40))), 64)
-        distance = distance_from(usual)
+        distance = distance_from(usual, 64)
         ahead, behind = distance(crops).numpy(), distance(crops[::-1]).numpy()[::-1]
         np.testing.assert_array_equal(usual.unlike(ahead), usual.unlike(behind))
         np.testing.assert_array_equal(usual.unlike(ahead)[:40], measured(usual, crops.numpy()[:40]))
