@@ -51,20 +51,16 @@ def operations_of(network: Any) -> list[Operation]:
     """The operations of a Keras network without batch normalisation, in their order."""
     found: list[Operation] = []
     names = {id(tensor): INPUT for tensor in network.inputs}
-    last = INPUT
     for layer in network.layers:
         if type(layer).__name__ == "InputLayer":
             continue
         tensors = layer.input if isinstance(layer.input, list) else [layer.input]
-        # The layers of a sequential network have tensors of their own between them.
-        chained = type(network).__name__ == "Sequential"
-        sources = (last,) if chained else tuple(names[id(tensor)] for tensor in tensors)
+        sources = tuple(names[id(tensor)] for tensor in tensors)
+        names[id(layer.output)] = layer.name
         if type(layer).__name__ == "Dropout":
-            last = sources[0]
+            names[id(layer.output)] = sources[0]
         else:
             found.append(_operation(layer, sources))
-            last = layer.name
-        names[id(layer.output)] = last
     return found
 
 

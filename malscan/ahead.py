@@ -19,8 +19,10 @@ from malscan.picture import MAX_SIDE, Pixels, UnreadableImageError, plain_reason
 from malscan.plain_png import inflated, is_plain, wrapped
 from malscan.preprocess import Preprocessing, resize
 
-GROUP = 32
-"""Images to a call."""
+_GROUP = 32
+"""Images to a call, at most."""
+_GROUP_PIXELS = _GROUP * 256**2
+"""Pixels of network input to a call, unless one image has more: the graph holds them as floats."""
 
 BLANK = wrapped(np.zeros([1, 1, 3], np.uint8))
 """Stands in the place of an image that cannot be read."""
@@ -36,26 +38,37 @@ class Reader:
         preprocessing: size and kernel of what very large pictures are resized to at once.
         any_size: accept images with a side over `malscan.picture.MAX_SIDE` pixels.
         hashed: whether hashes are asked for.
+        batch_size: images to a batch.
     """
 
     preprocessing: Preprocessing
     any_size: bool
     hashed: bool
+    batch_size: int
+
+    @property
+    def group(self) -> int:
+        """Images to a call."""
+        room = _GROUP_PIXELS // self.preprocessing.size**2
+        return max(1, min(_GROUP, self.batch_size, room))
 
     def read_group(self, paths: Texts, errors: Texts) -> tuple[npt.NDArray[np.generic], ...]:
         """Read some images, and decode those that the graph is not to decode.
 
         Args:
-            paths: bytes [GROUP].
-            errors: bytes [GROUP]; an image with an error is passed by.
+            paths: bytes [group].
+            errors: bytes [group]; an image with an error is passed by.
 
         Returns:
             A PNG of each that decodes without inflating and without fault (`BLANK` where there is
             an error), whether it is grey, its error, and its hash if the pixels it is taken of do
-            not go on, otherwise 0: object, bool, object and uint64, each [GROUP].
+            not go on, otherwise 0: object, bool, object and uint64, each [group].
+
+        Raises:
+            MemoryError: there is not enough to read an image, which is not to blame.
         """
         pngs, grey = np.full(len(paths), BLANK, np.object_), np.zeros(len(paths), np.bool_)
-        hashes = np.zeros(len(paths), np.uint64)
+        hashes, errors = np.zeros(len(paths), np.uint64), errors.copy()
         for place, path in enumerate(paths):
             if errors[place]:
                 continue
@@ -67,10 +80,10 @@ class Reader:
                     grey[place] = decoded.grey
                     plain, hashes[place] = self._reduced(decoded.pixels)
                 pngs[place] = plain
-            except OSError as fault:
-                errors[place] = plain_reason(fault).encode()
-            except UnreadableImageError as refusal:
-                errors[place] = str(refusal).encode()
+            except MemoryError:
+                raise
+            except Exception as fault:
+                errors[place] = _reason(fault)
         return pngs, grey, errors, hashes
 
     def _reduced(self, pixels: Pixels) -> tuple[bytes, np.uint64]:
@@ -81,13 +94,26 @@ class Reader:
         if max(pixels.shape) <= MAX_SIDE:
             return wrapped(pixels), np.uint64(0)
         digest = hash_of(pixels) if self.hashed else np.uint64(0)
-        with tf.device("CPU:0"):
-            return wrapped(resize([pixels], self.preprocessing)[0].numpy()), digest
+        try:
+            with tf.device("CPU:0"):
+                return wrapped(resize([pixels], self.preprocessing)[0].numpy()), digest
+        except tf.errors.ResourceExhaustedError:
+            raise MemoryError from None
 
 
 def hash_of(pixels: Pixels) -> np.uint64:
     """The first 64 bits of the SHA-256 of pixels, row by row."""
     return np.frombuffer(sha256(pixels.tobytes()).digest(), ">u8", 1)[0].astype(np.uint64)
+
+
+def _reason(fault: Exception) -> bytes:
+    """Why an image is refused, never empty; what nobody foresaw must not end the scan of all."""
+    text = ""
+    if isinstance(fault, OSError):
+        text = plain_reason(fault)
+    elif isinstance(fault, UnreadableImageError):
+        text = str(fault)
+    return (text or "damaged: the image data cannot be decoded").encode(errors="backslashreplace")
 
 
 def _read(path: bytes) -> bytes:

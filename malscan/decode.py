@@ -39,6 +39,7 @@ def decode(data: bytes, *, any_size: bool = False) -> Decoded:
     Raises:
         UnreadableImageError: the file is empty, truncated, damaged, too large, has several
             frames or is of no accepted format.
+        MemoryError: there is not enough.
     """
     if not data:
         raise UnreadableImageError("the file is empty (0 bytes)")
@@ -46,6 +47,8 @@ def decode(data: bytes, *, any_size: bool = False) -> Decoded:
         return _decode(data, any_size)
     except (UnreadableImageError, MemoryError):
         raise
+    except tf.errors.ResourceExhaustedError:
+        raise MemoryError from None
     except Exception:
         # Decoders raise nearly any kind of error; one file must never end the scan of all.
         raise UnreadableImageError("damaged: the image data cannot be decoded") from None

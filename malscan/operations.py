@@ -55,7 +55,7 @@ class Weights:
 class OperationMaker:
     """Makes the parts of an architecture of operations on weights without batch normalisation.
 
-    Results are those of `malscan.trainable.LayerMaker` to the bit.
+    On a processor, results are those of `malscan.trainable.LayerMaker` to the bit.
     """
 
     def __init__(self, weights: Weights, dtype: str) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from malscan.ahead import GROUP, Reader, hash_of
+from malscan.ahead import Reader, hash_of
 from malscan.picture import Pixels, fault_of_file
 from malscan.preprocess import Preprocessing, resize
 from malscan.walk import CellImage
@@ -71,7 +71,7 @@ def batches(
             among them ends a batch early, even an empty one.
         preprocessing: what the model wants.
         batch_size: images to a batch.
-        any_size: accept images with a side over `malscan.decode.MAX_SIDE` pixels.
+        any_size: accept images with a side over `malscan.picture.MAX_SIDE` pixels.
         hashed: hash the pixels of each image, too.
         cores: processor cores to use; None for all that this process may run on.
 
@@ -82,22 +82,23 @@ def batches(
         tf.errors.ResourceExhaustedError: there is not enough memory to read an image.
         Exception: whatever iterating over `images` raises.
     """
-    feeder = _Feeder(images, batch_size)
-    kind = Reader(preprocessing, any_size, hashed), cores or usable_cores()
+    reader = Reader(preprocessing, any_size, hashed, batch_size)
+    feeder = _Feeder(images, batch_size, reader.group)
+    kind = reader, cores or usable_cores()
     graph = _idle.pop(kind, None) or _Graph(*kind)
     for groups, grey, errors, hashes in graph.loaded(feeder):
-        images = feeder.take()
+        taken = feeder.take()
         facts = (np.ravel(fact.numpy()) for fact in (errors, grey, hashes))
         items: list[Loaded] = []
         # There may be more places than images: groups are filled up.
-        for slot, (image, error, is_grey, digest) in enumerate(zip(images, *facts, strict=False)):
+        for slot, (image, error, is_grey, digest) in enumerate(zip(taken, *facts, strict=False)):
             if error:
                 items.append(Loaded(image, None, error.decode()))
             else:
                 pixel_hash = int(digest) if hashed else None
                 items.append(Loaded(image, slot, None, bool(is_grey), pixel_hash))
         readable = any(item.slot is not None for item in items)
-        yield Batch(_joined(groups, len(images), batch_size) if readable else None, items)
+        yield Batch(_joined(groups, len(taken), batch_size) if readable else None, items)
     # One that was left early may still be about to ask for its feeder, and would get the next.
     _idle[kind] = graph
     if feeder.fault is not None:
@@ -124,7 +125,7 @@ def full_batch(pixels: tf.Tensor, batch_size: int) -> tf.Tensor:
 
 
 def _joined(groups: tf.Tensor, count: int, batch_size: int) -> tf.Tensor:
-    """The batch of the first `count` pixels of groups, uint8 [groups, GROUP, size, size, 3]."""
+    """The batch of the first `count` pixels of groups, uint8 [groups, group, size, size, 3]."""
     pixels = tf.reshape(groups, [-1, *groups.shape[2:]])
     return full_batch(pixels if len(pixels) == count else pixels[:count], batch_size)
 
@@ -143,8 +144,9 @@ def as_written(dataset: tf.data.Dataset) -> tf.data.Dataset:
 class _Feeder:
     """Hands images to the graph, a batch at a time, and keeps their records meanwhile."""
 
-    def __init__(self, images: Iterable[CellImage | None], batch_size: int) -> None:
+    def __init__(self, images: Iterable[CellImage | None], batch_size: int, group: int) -> None:
         self._images = iter(images)
+        self._group = group
         self._batch_size = batch_size
         self._waiting: deque[list[CellImage]] = deque()
         self.fault: BaseException | None = None
@@ -160,7 +162,7 @@ class _Feeder:
             errors = [fault.encode(errors="backslashreplace") for fault in faults]
             paths = [os.fsencode(image.path) for image in images]
             self._waiting.append(images)
-            more = -len(images) % GROUP if images else GROUP
+            more = -len(images) % self._group if images else self._group
             yield [*paths, *[b""] * more], [*errors, *[b"no image"] * more]
 
     def take(self) -> list[CellImage]:
@@ -193,15 +195,15 @@ class _Graph:
         would leave cores idle: they take less time than the system needs to move a thread. Nor
         are single images elements of a dataset: tf.data takes a tenth of a millisecond for each.
         """
-        size = reader.preprocessing.size
-        pixels = tf.TensorSpec([GROUP, size, size, 3], tf.uint8)
-        facts = [tf.TensorSpec([GROUP], kind) for kind in (tf.bool, tf.string, tf.uint64)]
+        size, group = reader.preprocessing.size, reader.group
+        pixels = tf.TensorSpec([group, size, size, 3], tf.uint8)
+        facts = [tf.TensorSpec([group], kind) for kind in (tf.bool, tf.string, tf.uint64)]
         load = _loader(reader)
 
         def load_batch(paths: tf.Tensor, errors: tf.Tensor) -> tuple[tf.Tensor, ...]:
             found: tuple[tf.Tensor, ...] = tf.map_fn(
-                lambda group: load(*group),
-                [tf.reshape(texts, [-1, GROUP]) for texts in (paths, errors)],
+                lambda texts: load(*texts),
+                [tf.reshape(texts, [-1, group]) for texts in (paths, errors)],
                 parallel_iterations=1,
                 fn_output_signature=(pixels, *facts),
             )
@@ -220,7 +222,7 @@ class _Graph:
         self._batches = as_written(loaded.prefetch(1))
 
     def loaded(self, feeder: _Feeder) -> tf.data.Dataset:
-        """Groups of each batch, in order: (pixels, grey, errors, hashes), each [groups, GROUP]."""
+        """Groups of each batch, in order: (pixels, grey, errors, hashes), each [groups, group]."""
         self._feeder = feeder
         return self._batches
 
@@ -235,7 +237,7 @@ def _loader(reader: Reader) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor,
     def load(paths: tf.Tensor, errors: tf.Tensor) -> tuple[tf.Tensor, ...]:
         kinds = [tf.string, tf.bool, tf.string, tf.uint64]
         read = tf.numpy_function(reader.read_group, [paths, errors], kinds)
-        pngs, grey, faults, hashes = (tf.ensure_shape(column, [GROUP]) for column in read)
+        pngs, grey, faults, hashes = (tf.ensure_shape(column, [reader.group]) for column in read)
         pixels = [tf.io.decode_png(png, channels=3) for png in tf.unstack(pngs)]
         if reader.hashed:
             hashes = tf.numpy_function(_hash_rest, [hashes, *pixels], tf.uint64)

@@ -54,6 +54,7 @@ class Predictor:
         """
         _use_one_thread_a_batch()
         self.model = model
+        self._warm = False
         self._cores = cores or usable_cores()
         if model.kernel not in list(Kernel):
             raise MalscanError(f"model {model.name}: unknown resize kernel {model.kernel!r}")
@@ -76,7 +77,7 @@ class Predictor:
         Args:
             images: may be lazy; None among them ends a batch early.
             batch_size: images to a forward pass.
-            any_size: accept images with a side over `malscan.decode.MAX_SIDE` pixels.
+            any_size: accept images with a side over `malscan.picture.MAX_SIDE` pixels.
             hashed: hash the pixels of each image, too.
 
         Yields:
@@ -92,7 +93,9 @@ class Predictor:
             cores=self._cores,
         )
         with ThreadPoolExecutor(self._cores) as pool:
-            pool.submit(self._warm_up)
+            if not self._warm:
+                self._warm = True
+                pool.submit(self._warm_up)
             running: deque[Future[list[Prediction]]] = deque()
             for batch in loaded:
                 running.append(pool.submit(self._predictions, batch))
@@ -102,7 +105,7 @@ class Predictor:
                 yield running.popleft().result()
 
     def _warm_up(self) -> None:
-        """Compile everything while the first batch is being read; a fault comes again with it."""
+        """Prepare the graphs while the first batch is being read; a fault comes again with it."""
         black = tf.zeros([1, *[self.preprocessing.size] * 2, 3], tf.uint8)
         self._classify(black)
         if self._distance is not None:
@@ -135,8 +138,8 @@ class Predictor:
 def _network_of(model: Model) -> Softmax:
     """The network of a model, computed in the numbers of the dtype policy in force."""
     if model.keras_file is not None:
-        built: Softmax = build_network(model.keras_file, model.class_order)
-        return built
+        built = build_network(model.keras_file, model.class_order)
+        return lambda pixels: built(pixels, training=False)
     network, dtype = _known(model), keras.config.dtype_policy().compute_dtype
     return lambda pixels: network.compute(pixels, Weights(model), dtype)
 
@@ -155,7 +158,7 @@ def classifier(network: Softmax, preprocessing: Preprocessing, temperature: floa
     """The compiled function from pixels to calibrated probabilities.
 
     Args:
-        network: a Keras network, or a function.
+        network: a function, or a Keras network, which infers unless it is told to train.
         preprocessing: gives the size of the input and the factor from pixels to it.
         temperature: divides the logit (Guo et al. 2017, On Calibration of Modern Neural
             Networks).
@@ -188,7 +191,7 @@ def weights_of(network: keras.Model) -> Arrays:
 
 
 def rebuild(model: Model) -> keras.Model:
-    """Build the network of a model folder of Keras layers, with its weights, to be trained on.
+    """Build the network of a model folder from Keras layers, to go on training it or to teach.
 
     Nothing but numbers is taken from the file, so a model from a stranger cannot run code.
 

@@ -48,6 +48,7 @@ class LayerMaker:
         self._folded = folded
         # Drawing weights that are replaced at once would take a tenth of a second.
         self._start = "zeros" if folded else "he_normal"
+        self._plain_start = "zeros" if folded else "glorot_uniform"
 
     def convolution(
         self,
@@ -86,7 +87,9 @@ class LayerMaker:
 
     def plain_convolution(self, x: Any, filters: int, name: str) -> Any:
         """See `Maker`."""
-        return layers.Conv2D(filters, 3, activation="relu", name=name)(x)
+        return layers.Conv2D(
+            filters, 3, activation="relu", name=name, kernel_initializer=self._plain_start
+        )(x)
 
     def halved(self, x: Any, name: str) -> Any:
         """See `Maker`."""
@@ -102,7 +105,9 @@ class LayerMaker:
 
     def dense(self, x: Any, units: int, name: str) -> Any:
         """See `Maker`."""
-        return layers.Dense(units, activation="relu", name=name)(x)
+        return layers.Dense(
+            units, activation="relu", name=name, kernel_initializer=self._plain_start
+        )(x)
 
     def probabilities(self, x: Any) -> Any:
         """See `Maker`."""

@@ -1,6 +1,7 @@
 """What is decoded in Python comes out as if it had been decoded one by one."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import tensorflow as tf
 from draw_cells import draw_cell
 from numpy.typing import NDArray
 
+from malscan import ahead
+from malscan.ahead import Reader
 from malscan.kernel import Kernel
 from malscan.pipeline import Batch, batches
 from malscan.plain_png import wrapped
@@ -88,3 +91,45 @@ def test_a_lack_of_memory_ends_the_reading_and_blames_no_image(
     monkeypatch.setattr("malscan.ahead._read", read)
     with pytest.raises(tf.errors.ResourceExhaustedError):
         loaded(mixed)
+
+
+@pytest.mark.parametrize("fault", [KeyError("x"), OSError(), ValueError("\udcff")])
+@pytest.mark.parametrize("place", ["_read", "inflated", "wrapped"])
+def test_what_nobody_foresaw_fails_one_image_and_no_other(
+    place: str, fault: Exception, mixed: list[CellImage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = outcomes(loaded(mixed))
+    real, calls = getattr(ahead, place), []
+
+    def third_time(*given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 3:
+            raise fault
+        return real(*given)
+
+    monkeypatch.setattr(f"malscan.ahead.{place}", third_time)
+    after = outcomes(loaded(mixed))
+    (changed,) = [
+        number for number, pair in enumerate(zip(before, after, strict=True)) if pair[0] != pair[1]
+    ]
+    path, error, pixel_hash, pixels = after[changed]
+    assert (path, pixel_hash, pixels) == (before[changed][0], None, b"")
+    assert error == "damaged: the image data cannot be decoded"
+
+
+def test_a_lack_of_memory_in_tensorflow_is_one(
+    mixed: list[CellImage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decoded(*args: Any, **options: Any) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr("malscan.decode._decode", decoded)
+    with pytest.raises(tf.errors.ResourceExhaustedError):
+        loaded(mixed)
+
+
+def test_a_large_input_makes_small_groups() -> None:
+    def group(size: int, batch_size: int) -> int:
+        return Reader(Preprocessing(size, Kernel.AREA), False, False, batch_size).group
+
+    assert [group(64, 256), group(64, 3), group(1024, 256), group(4096, 256)] == [32, 3, 2, 1]

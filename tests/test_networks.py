@@ -41,6 +41,7 @@ def test_the_baseline_has_exactly_the_layers_of_the_notebooks_network() -> None:
     block = [layers.Conv2D, layers.MaxPooling2D]
     head = [layers.Flatten, layers.Dropout, layers.Dense, layers.Dense]
     assert [type(layer) for layer in rest] == block * 4 + head
+    assert isinstance(first, layers.InputLayer)
     assert first.batch_shape == (None, 125, 125, 3)
     convolutions, pools = rest[0:8:2], rest[1:8:2]
     assert [layer.filters for layer in convolutions] == [64, 64, 128, 128]

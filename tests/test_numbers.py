@@ -48,14 +48,12 @@ def probabilities(
     "batch_size", [64, *(pytest.param(size, marks=pytest.mark.slow) for size in (1, 7, 512))]
 )
 def test_threads_and_batches_move_no_probability_and_no_call(
-    batch_size: int, predictor: Predictor, cells: Path, monkeypatch: pytest.MonkeyPatch
+    batch_size: int, predictor: Predictor, cells: Path
 ) -> None:
     images = list(Walk([str(cells)]))
     first = probabilities(predictor, images, 64)
     for threads in (1, 2, 8):
-        for place in ("malscan.pipeline", "malscan.predictor"):
-            monkeypatch.setattr(f"{place}.usable_cores", lambda count=threads: count)
-        found = probabilities(predictor, images, batch_size)
+        found = probabilities(Predictor(predictor.model, cores=threads), images, batch_size)
         np.testing.assert_allclose(found, first, atol=WITHIN, rtol=0)
         threshold = predictor.model.threshold
         np.testing.assert_array_equal(found >= threshold, first >= threshold)
