@@ -15,7 +15,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from malscan.decode import decode
-from malscan.picture import MAX_SIDE, Pixels, UnreadableImageError, plain_reason
+from malscan.picture import MAX_SIDE, UNDECODABLE, Pixels, UnreadableImageError, plain_reason
 from malscan.plain_png import inflated, is_plain, wrapped
 from malscan.preprocess import Preprocessing, resize
 
@@ -82,6 +82,8 @@ class Reader:
                 pngs[place] = plain
             except MemoryError:
                 raise
+            except tf.errors.ResourceExhaustedError:
+                raise MemoryError from None
             except Exception as fault:
                 errors[place] = _reason(fault)
         return pngs, grey, errors, hashes
@@ -94,11 +96,8 @@ class Reader:
         if max(pixels.shape) <= MAX_SIDE:
             return wrapped(pixels), np.uint64(0)
         digest = hash_of(pixels) if self.hashed else np.uint64(0)
-        try:
-            with tf.device("CPU:0"):
-                return wrapped(resize([pixels], self.preprocessing)[0].numpy()), digest
-        except tf.errors.ResourceExhaustedError:
-            raise MemoryError from None
+        with tf.device("CPU:0"):
+            return wrapped(resize([pixels], self.preprocessing)[0].numpy()), digest
 
 
 def hash_of(pixels: Pixels) -> np.uint64:
@@ -113,7 +112,7 @@ def _reason(fault: Exception) -> bytes:
         text = plain_reason(fault)
     elif isinstance(fault, UnreadableImageError):
         text = str(fault)
-    return (text or "damaged: the image data cannot be decoded").encode(errors="backslashreplace")
+    return (text or UNDECODABLE).encode(errors="backslashreplace")
 
 
 def _read(path: bytes) -> bytes:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from malscan.jpeg import JPEG_START, is_plain_jpeg, read_strictly, size_of_jpeg
 from malscan.picture import (
+    UNDECODABLE,
     Decoded,
     Pixels,
     UnreadableImageError,
@@ -51,7 +52,7 @@ def decode(data: bytes, *, any_size: bool = False) -> Decoded:
         raise MemoryError from None
     except Exception:
         # Decoders raise nearly any kind of error; one file must never end the scan of all.
-        raise UnreadableImageError("damaged: the image data cannot be decoded") from None
+        raise UnreadableImageError(UNDECODABLE) from None
 
 
 def _decode(data: bytes, any_size: bool) -> Decoded:

@@ -29,6 +29,8 @@ MAX_BYTES = 512 * 1024 * 1024
 
 _BMP_FILE_HEADER, _BMP_USUAL_HEADER = 14, 40
 _BMP_PLAIN = (0, 3)
+UNDECODABLE = "damaged: the image data cannot be decoded"
+"""Said of an image where nothing better is known."""
 PILLOW_FORMATS = ("JPEG", "TIFF", "WEBP", "BMP", "GIF")
 
 
