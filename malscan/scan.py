@@ -15,7 +15,7 @@ from malscan.atomic import locked, write_atomically
 from malscan.cluster.settings import ClusterSettings
 from malscan.doubt import Band, band_to_use
 from malscan.errors import ExitCode, MalscanError, StoppedError
-from malscan.memory import check_address_space
+from malscan.memory import loading_tensorflow
 from malscan.model import Model, find_model, open_model
 from malscan.prediction import Prediction
 from malscan.report.failed import FailedList
@@ -295,9 +295,9 @@ def _predict(model: Model, settings: ScanSettings, watched: Watched[list[Outcome
     def predict(images: Iterator[CellImage | None]) -> Iterator[list[Prediction]]:
         with watched.busy():
             start = time.monotonic()
-            check_address_space()
-            from malscan.devices import devices_in_words, use_device
-            from malscan.predictor import Predictor
+            with loading_tensorflow():
+                from malscan.devices import devices_in_words, use_device
+                from malscan.predictor import Predictor
 
             use_device(settings.computing.device)
             predictor = Predictor(model, precision=settings.computing.inference)

@@ -11,7 +11,7 @@ from malscan.cli import machine_options, message_options, model_options
 from malscan.cli.guard import guarded
 from malscan.cli.help import HelpAll
 from malscan.evaluation.settings import EvaluateSettings, GateOn, Gates
-from malscan.memory import check_address_space
+from malscan.memory import loading_tensorflow
 from malscan.place import default_cells
 from malscan.quiet import native_output_hidden
 from malscan.settings import (
@@ -93,10 +93,14 @@ def evaluate(
 
 
 def _run(settings: EvaluateSettings, stop: StopRequests, quiet: bool) -> int:
-    check_address_space()
-    from malscan.cli.console import bars_wanted
-    from malscan.cli.evaluate_display import EvaluateDisplay, print_evaluation, print_missed_gates
-    from malscan.evaluate import evaluate as run
+    with loading_tensorflow():
+        from malscan.cli.console import bars_wanted
+        from malscan.cli.evaluate_display import (
+            EvaluateDisplay,
+            print_evaluation,
+            print_missed_gates,
+        )
+        from malscan.evaluate import evaluate as run
 
     display = EvaluateDisplay(bars_wanted(quiet), quiet, stop.check)
     try:

@@ -15,7 +15,7 @@ from malscan.cli.guard import guarded
 from malscan.cli.help import HelpAll
 from malscan.cluster.settings import TIMEOUT, ClusterSettings
 from malscan.errors import UsageError
-from malscan.memory import check_address_space
+from malscan.memory import loading_tensorflow
 from malscan.place import default_cells
 from malscan.quiet import native_output_hidden
 from malscan.settings import DataSettings, Precision
@@ -175,11 +175,11 @@ def _recipe(preset: Preset, **given: Any) -> Recipe:
 
 
 def _run(settings: TrainSettings, stop: StopRequests, quiet: bool) -> int:
-    check_address_space()
-    from malscan.cli.console import bars_wanted
-    from malscan.cli.train_display import TrainDisplay, print_folds, print_training
-    from malscan.cross_validate import cross_validate
-    from malscan.train import train as run
+    with loading_tensorflow():
+        from malscan.cli.console import bars_wanted
+        from malscan.cli.train_display import TrainDisplay, print_folds, print_training
+        from malscan.cross_validate import cross_validate
+        from malscan.train import train as run
 
     display = TrainDisplay(bars_wanted(quiet), quiet, stop.check)
     try:

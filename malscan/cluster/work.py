@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from malscan.cluster.same import check_versions, packed, unpacked
 from malscan.errors import MalscanError
+from malscan.memory import loading_tensorflow
 from malscan.model import Model
 from malscan.picture import plain_reason
 from malscan.prediction import Prediction
@@ -124,8 +125,9 @@ def _predictor(model: bytes, digest: str, computing: Computing) -> "Predictor":
     if (digest, computing) not in _built:
         from distributed import get_worker
 
-        from malscan.devices import use_device
-        from malscan.predictor import Predictor
+        with loading_tensorflow():
+            from malscan.devices import use_device
+            from malscan.predictor import Predictor
 
         host = socket.gethostname()
         if hashlib.sha256(model).hexdigest() != digest:

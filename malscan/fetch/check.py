@@ -16,6 +16,7 @@ from malscan.fetch.patients import count_patients
 from malscan.fetch.settings import CheckSettings
 from malscan.image_names import IMAGE_SUFFIXES, is_litter
 from malscan.labels import CLASSES, class_of_path
+from malscan.memory import loading_tensorflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +162,9 @@ def _undecodable(
     cells: Path, places: list[str], listener: FetchListener
 ) -> Iterator[tuple[str, str]]:
     """Images that a scan would not take; only here TensorFlow is loaded."""
-    from malscan.decode import decode
-    from malscan.picture import UnreadableImageError
+    with loading_tensorflow():
+        from malscan.decode import decode
+        from malscan.picture import UnreadableImageError
 
     listener.on_phase(Phase("Decoding", "images", len(places)))
     for done, place in enumerate(sorted(places), start=1):
