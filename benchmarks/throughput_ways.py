@@ -172,10 +172,13 @@ def _behind_our_pipeline(
     place: Path, *, network: str, load: Callable[[Path, float, int], Run]
 ) -> Prepared:
     """Another runtime behind malscan's own tf.data pipeline."""
-    from malscan.kernel import Kernel
-    from malscan.pipeline import batches, usable_cores
-    from malscan.preprocess import Preprocessing
-    from malscan.walk import Walk
+    from malscan.memory import loading_tensorflow
+
+    with loading_tensorflow():
+        from malscan.kernel import Kernel
+        from malscan.pipeline import batches, usable_cores
+        from malscan.preprocess import Preprocessing
+        from malscan.walk import Walk
 
     known = _written_down(place, network)
     preprocessing = Preprocessing(known.size, Kernel(known.kernel), known.rescale)
