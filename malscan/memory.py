@@ -18,9 +18,9 @@ def loading_tensorflow() -> Iterator[None]:
     """Import TensorFlow, and what needs it, within.
 
     Modules are not garbage: Python looks for none while they are loaded, and never again among
-    what they are made of. Else it goes through all of that time and again, while it grows, during
-    a scan, and at the end, which is a fifth of the time that loading takes. Nothing is changed in
-    a process that has TensorFlow already: what is in its memory is not malscan's alone.
+    what they are made of. Else it would go through all of that time and again: while it grows,
+    during a scan, and at the end. Nothing is changed in a process that has TensorFlow already:
+    what is in its memory is not malscan's alone.
 
     Raises:
         MalscanError: the limit on addresses is too low.
