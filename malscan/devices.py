@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from malscan.errors import MalscanError
-from malscan.hardware import has_bfloat16, has_matrix_units
+from malscan.hardware import has_bfloat16, has_fast_bfloat16
 from malscan.settings import Precision
 
 _CAPABILITY_FOR_BFLOAT16 = (8, 0)
@@ -68,7 +68,7 @@ def training_precision(precision: Precision, *, wide: bool) -> Precision:
     if precision is not Precision.AUTO:
         return precision
     gpus = _gpus()
-    fast = all(map(_has_bfloat16, gpus)) if gpus else has_matrix_units()
+    fast = all(map(_has_bfloat16, gpus)) if gpus else has_fast_bfloat16()
     return Precision.BFLOAT16 if wide and fast else Precision.FLOAT32
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 _PROCESSOR = Path("/proc/cpuinfo")
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
-_BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
-_MATRIX_UNITS = "amx_bf16"
+_VECTORS_OF_BFLOAT16 = "avx512_bf16"
+_MATRICES_OF_BFLOAT16 = "amx_bf16"
+_BFLOAT16_FLAGS = {_VECTORS_OF_BFLOAT16, _MATRICES_OF_BFLOAT16, "bf16"}
 
 
 def gpus_to_use(device: str) -> list[str]:
@@ -42,17 +43,30 @@ def has_bfloat16() -> bool:
     return not _BFLOAT16_FLAGS.isdisjoint(processor_flags())
 
 
-def has_matrix_units() -> bool:
-    """Whether this processor has matrix units for bfloat16, which make it faster than float32."""
-    return _MATRIX_UNITS in processor_flags()
+def has_fast_bfloat16() -> bool:
+    """Whether this processor computes faster in bfloat16 than in float32.
+
+    It does with matrix units (AMX). Vectors of bfloat16 alone make AMD's processors faster and
+    Intel's slower (`benchmarks/RESULTS.md`, "Precision").
+    """
+    flags = processor_flags()
+    return _MATRICES_OF_BFLOAT16 in flags or (
+        _VECTORS_OF_BFLOAT16 in flags and _told("vendor_id") == "AuthenticAMD"
+    )
 
 
 def processor_flags() -> list[str]:
     """What the processor can do, by the names of Linux, sorted; empty where it does not tell."""
+    return sorted(_told("flags", "Features").split())
+
+
+def _told(*names: str) -> str:
+    """What Linux tells about the first processor under one of these names."""
     try:
         for line in _PROCESSOR.read_text("ascii", "ignore").splitlines():
-            if line.startswith(("flags", "Features")):
-                return sorted(line.partition(":")[2].split())
+            name, _, value = line.partition(":")
+            if name.strip() in names:
+                return value.strip()
     except OSError:
         pass
-    return []
+    return ""

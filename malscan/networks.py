@@ -93,7 +93,7 @@ class Network:
         name: what it is called on the command line and in `model.json`.
         preprocessing: the input it is made for.
         architecture: from a maker and pixels to probabilities.
-        wide: whether its layers are wide enough to gain from matrix units for bfloat16.
+        wide: whether its layers are wide enough to gain from fast bfloat16.
     """
 
     name: str

@@ -103,7 +103,7 @@ def test_what_is_computed_on_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    ("asked", "gpus", "units", "wide", "used"),
+    ("asked", "gpus", "fast", "wide", "used"),
     [
         ("auto", 0, False, True, "float32"),
         ("auto", 0, True, True, "bfloat16"),
@@ -117,13 +117,13 @@ def test_what_is_computed_on_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -
 def test_what_a_training_computes_in_follows_from_wish_network_and_machine(
     asked: str,
     gpus: int,
-    units: bool,
+    fast: bool,
     wide: bool,
     used: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fake(monkeypatch, gpus)
-    monkeypatch.setattr(devices, "has_matrix_units", lambda: units)
+    monkeypatch.setattr(devices, "has_fast_bfloat16", lambda: fast)
     assert training_precision(Precision(asked), wide=wide) == used
 
 

@@ -8,7 +8,7 @@ from malscan import hardware
 from malscan.hardware import (
     gpus_to_use,
     has_bfloat16,
-    has_matrix_units,
+    has_fast_bfloat16,
     processor_flags,
     visible_gpus,
 )
@@ -24,8 +24,10 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def set_flags(machine: Path, flags: str) -> None:
-    (machine / "cpuinfo").write_text(f"model name : X\nflags\t\t: {flags}\nbugs : bf16\n")
+def set_flags(machine: Path, flags: str, vendor: str = "GenuineIntel") -> None:
+    (machine / "cpuinfo").write_text(
+        f"vendor_id\t: {vendor}\nmodel name : X\nflags\t\t: {flags}\nbugs : bf16\n"
+    )
 
 
 def add_gpu(machine: Path, address: str, model: str) -> None:
@@ -35,25 +37,27 @@ def add_gpu(machine: Path, address: str, model: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "bfloat16", "units"),
+    ("flags", "vendor", "there", "fast"),
     [
-        ("avx2 avx512f", False, False),
-        ("avx2 avx512_bf16", True, False),
-        ("amx_bf16 amx_tile avx512_bf16", True, True),
+        ("avx2 avx512f", "AuthenticAMD", False, False),
+        ("avx2 avx512_bf16", "GenuineIntel", True, False),
+        ("avx2 avx512_bf16", "AuthenticAMD", True, True),
+        ("amx_bf16 amx_tile avx512_bf16", "GenuineIntel", True, True),
     ],
 )
-def test_instructions_for_bfloat16_are_looked_for_among_the_flags(
-    flags: str, bfloat16: bool, units: bool, machine: Path
+def test_bfloat16_is_looked_for_among_the_flags_and_fast_on_some_processors_alone(
+    flags: str, vendor: str, there: bool, fast: bool, machine: Path
 ) -> None:
-    set_flags(machine, flags)
+    set_flags(machine, flags, vendor)
     assert processor_flags() == flags.split()
-    assert (has_bfloat16(), has_matrix_units()) == (bfloat16, units)
+    assert (has_bfloat16(), has_fast_bfloat16()) == (there, fast)
 
 
 def test_a_system_that_does_not_tell_has_nothing(machine: Path) -> None:
     (machine / "cpuinfo").unlink()
     assert processor_flags() == []
     assert not has_bfloat16()
+    assert not has_fast_bfloat16()
 
 
 class TestGpus:
