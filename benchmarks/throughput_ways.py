@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -271,11 +272,7 @@ def _loaders(precision: str) -> Iterator[tuple[str, str, Callable[[Path, float, 
 def _ways() -> Iterator[tuple[str, Way]]:
     title = "notebook: ImageDataGenerator, predict, batch 32: baseline, float32"
     yield "notebook", Way(title, _notebook, "baseline")
-    for network, precision in (
-        ("baseline", "float32"),
-        ("baseline", "bfloat16"),
-        ("embedded", "float32"),
-    ):
+    for network, precision in product(NETWORKS, ("float32", "bfloat16")):
         key = f"{network}-{precision}"
         words = f"{'the embedded network' if network == 'embedded' else network}, {precision}"
         torch = partial(_torch, network=network, bfloat16=precision == "bfloat16")

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from malscan.hardware import has_bfloat16
+
 pytestmark = pytest.mark.slow
 
 
@@ -75,6 +77,29 @@ def test_training_is_measured_for_each_way(labelled: Path) -> None:
 
     assert "100 images, 1 rounds" in done.stdout
     assert done.stdout.count("median of the rounds' ratios") == 3
+
+
+@pytest.mark.skipif(not has_bfloat16(), reason="processor without bfloat16")
+def test_precisions_are_compared_on_the_cells_of_some_patients(
+    labelled: Path, tmp_path: Path
+) -> None:
+    script, patients = ROOT / "benchmarks" / "precision.py", tmp_path / "patients.txt"
+    names = sorted({path.name.partition("P")[0] for path in labelled.rglob("*.png")})
+    patients.write_text(names[0])
+
+    done = subprocess.run(
+        [sys.executable, str(script), str(labelled), "--patients", str(patients)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    cells = len(list(labelled.rglob(f"{names[0]}P*.png")))
+    assert f"{cells} cells of test patients" in done.stdout
+    (row,) = [line for line in done.stdout.splitlines() if line.startswith("| `compact`")]
+    exact, short, largest = (float(cell) for cell in row.split("|")[2:5])
+    assert min(exact, short) > 0
+    assert 0 < largest < 0.1
 
 
 def test_a_cluster_is_measured_against_one_machine(labelled: Path) -> None:
