@@ -79,7 +79,7 @@ def print_row(
     far = f"{distances.min():.3f} to {distances.max():.3f}" if changed.any() else ""
     costs = " | ".join(f"{cost:,.0f}" for cost in microseconds(classifiers, pixels, args.rounds))
     largest = np.abs(exact - short).max()
-    print(f"| `{model.network}` | {costs} | {largest:.3f} | {changed.sum()} | {far} |", flush=True)
+    print(f"| `{model.network}` | {costs} | {largest:.2g} | {changed.sum()} | {far} |", flush=True)
 
 
 def microseconds(classifiers: list[Classifier], pixels: Pixels, rounds: int) -> list[float]:
