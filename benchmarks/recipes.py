@@ -7,9 +7,9 @@ benchmarks/test-patients.txt take no part; the others are dealt into five folds 
 train --folds 5 --test-patients benchmarks/test-patients.txt`. Each recipe is trained on each fold
 by `malscan train` with the options below, and measured on the patients of the fold: on their
 cells as published, and on 1,500 of them changed as other laboratories might show them (no mask,
-other stain and light, blur, noise, JPEG, other magnification). Models that lie in DIR already are
-not trained again; a recipe with teachers needs theirs there, and `views` and `together` average
-the probabilities of models that are. The table goes to standard output.
+neighbours, other stain and light, blur, noise, JPEG, other magnification). Models that lie in DIR
+already are not trained again; a recipe with teachers needs theirs there, and `views` and
+`together` average the probabilities of models that are. The table goes to standard output.
 """
 
 import argparse
@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 from sklearn.metrics import roc_auc_score
-from unlike import read, variants
+from unlike import cut_out, natural_background, read, variants
 
 from malscan.dataset import LabelledCells, labelled_cells
 from malscan.kernel import Kernel
@@ -187,6 +187,31 @@ def redrawn(split: Split) -> Iterator[tuple[str, list[tf.Tensor], list[bool]]]:
     positive = [cell.label == "parasitized" for cell in chosen]
     for name in FOREIGN:
         yield name, [tf.constant(variants(rng)[name](one, rng)) for one in originals], positive
+    yield "among neighbours", [among_neighbours(one, originals, rng) for one in originals], positive
+
+
+def among_neighbours(cell: Pixels, others: list[Pixels], rng: np.random.Generator) -> tf.Tensor:
+    """The cell as a loose box would show it: on plasma, with parts of other cells around it."""
+    height, width = (round(1.25 * side) for side in cell.shape[:2])
+    field = np.zeros([height, width, 3], np.uint8)
+    for _ in range(3):
+        other = others[rng.integers(len(others))]
+        angle = rng.uniform(0, 2 * np.pi)
+        row = height / 2 + np.sin(angle) * (cell.shape[0] + other.shape[0]) / 2
+        column = width / 2 + np.cos(angle) * (cell.shape[1] + other.shape[1]) / 2
+        lay(other, field, row, column)
+    lay(cell, field, height / 2, width / 2)
+    return tf.constant(natural_background(field, rng))
+
+
+def lay(cell: Pixels, field: Pixels, row: float, column: float) -> None:
+    """Lay a cell, but not the black around it, into a field, its middle at a place."""
+    top, left = round(row - cell.shape[0] / 2), round(column - cell.shape[1] / 2)
+    rows = slice(max(0, top), max(0, min(field.shape[0], top + cell.shape[0])))
+    columns = slice(max(0, left), max(0, min(field.shape[1], left + cell.shape[1])))
+    seen = cell[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+    place = field[rows, columns]
+    place[:] = np.where(cut_out(seen), seen, place)
 
 
 def mean_probability(

@@ -67,8 +67,42 @@ def test_the_lightly_changed_half_keeps_its_black_background_and_its_pixels_plac
 
 def test_the_heavily_changed_half_gets_other_backgrounds_in_two_thirds_of_cases() -> None:
     found = changed(np.repeat(cells(1), 400, axis=0))[:200]
-    corners = np.median(found[:, [0, 0, -1, -1], [0, -1, 0, -1]].mean(axis=-1), axis=1)
-    assert 0.55 < (corners > 0.3).mean() < 0.78
+    assert 0.55 < len(of_bright_background(found)) / 200 < 0.78
+
+
+def discs(colours: list[tuple[float, float, float]], radius: float, size: int = 33) -> np.ndarray:
+    """Plain discs in the middle of black pictures, [discs, size, size, 3]."""
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    inside = np.hypot(x, y) < radius * size
+    return np.stack([inside[..., None] * np.array(colour, np.float32) for colour in colours])
+
+
+def of_bright_background(images: np.ndarray) -> np.ndarray:
+    """The pictures of which half of the corners or more are no longer black."""
+    corners = np.median(images[:, [0, 0, -1, -1], [0, -1, 0, -1]].mean(axis=-1), axis=1)
+    return images[corners > 0.3]
+
+
+def test_most_cells_on_a_bright_background_are_not_framed_by_the_black_around_them_before() -> None:
+    found = of_bright_background(changed(discs([(0.5, 0.5, 0.5)] * 300, 0.3))[:150])
+    assert len(found) > 60
+    middle = found[:, 16, 16].min(axis=-1)
+    assert np.mean(found.min(axis=(1, 2, 3)) > 0.6 * middle) > 0.8
+
+
+def test_other_cells_reach_into_crops_with_a_bright_background_and_into_no_others() -> None:
+    red, green = (0.8, 0.2, 0.2), (0.2, 0.8, 0.2)
+    found = changed(discs([red, green] * 300, 0.4))[:300]
+
+    def with_both(images: np.ndarray) -> float:
+        redder = images[..., 0] - images[..., 1]
+        return float(np.mean((redder.max(axis=(1, 2)) > 0.3) & (redder.min(axis=(1, 2)) < -0.3)))
+
+    bright = of_bright_background(found)
+    dark = found[np.median(found[:, [0, 0, -1, -1], [0, -1, 0, -1]].mean(-1), 1) < 0.1]
+    assert 0.15 < with_both(bright) < 0.5
+    assert len(dark) > 60
+    assert with_both(dark) == 0
 
 
 class TestMixNeighbours:

@@ -1,8 +1,9 @@
 """Random changes that leave a cell's class as it is, made on whole batches in the graph.
 
 Half of the images of a batch are changed lightly (flips, quarter turns, a little light and
-colour), half heavily: another stain, light, scale, angle, background, blur, noise. The light
-half keeps the model right at home, the heavy half makes it rank cells of other laboratories.
+colour), half heavily: another stain, light, scale, angle, background, neighbours, sharpness, noise.
+The light half keeps the model right at home, the heavy half makes it rank cells of other
+laboratories.
 """
 
 import math
@@ -80,36 +81,55 @@ def _change_lightly(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def _change_heavily(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    seeds = tf.unstack(tf.random.split(seed, 6))
-    images = _warp(images, seeds[0])
+    batch = tf.shape(images)[0]
+    seeds = tf.unstack(tf.random.split(seed, 8))
+    # A cell that was cut out along its edge lies on black and has no neighbours.
+    choice = tf.random.stateless_uniform([batch, 1, 1, 1], seeds[0])
+    images = _warp(images, seeds[1])
+    images = _add_neighbours(images, choice < 1 / 3, seeds[2])
     mask = _mask(images)
-    images = _mix_colours(images, seeds[1])
-    images = _change_light(images, seeds[2])
-    images = _replace_background(images, mask, seeds[3])
-    images = _blur(images, seeds[4])
-    return _add_noise(images, seeds[5])
+    images = _mix_colours(images, seeds[3])
+    images = _change_light(images, seeds[4])
+    images = _replace_background(images, mask, choice < 2 / 3, seeds[5])
+    images = _change_sharpness(images, seeds[6])
+    return _add_noise(images, seeds[7])
 
 
 def _warp(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Any angle, mirrored or not, zoom 0.7..1.25, stretch to 10 %, shift to 8 %; black around."""
+    """Any angle, mirrored or not, zoom 0.65..1.25, stretch to 25 % along any axis, shift to 8 %."""
+    batch, size = tf.shape(images)[0], tf.cast(tf.shape(images)[1], tf.float32)
+    draw = tf.random.stateless_uniform([batch, 7], seed)
+    zoom = 1 / (0.65 + 0.6 * draw[:, 0])
+    mirror = tf.where(draw[:, 1] < 0.5, 1.0, -1.0)
+    stretch = tf.exp((draw[:, 2] - 0.5) * 2 * math.log(1.25)) * mirror
+    before, after = draw[:, 3] * 2 * math.pi, draw[:, 4] * 2 * math.pi
+    shift = (draw[:, 5:] - 0.5) * 0.16 * size
+    a, b = tf.cos(before) * zoom, -tf.sin(before) * zoom
+    cos, sin = tf.cos(after), tf.sin(after)
+    matrix = [
+        [a * stretch * cos + b * sin, b * cos - a * stretch * sin],
+        [a * sin - b * stretch * cos, b * stretch * sin + a * cos],
+    ]
+    return _transform(images, matrix, shift)
+
+
+def _transform(images: tf.Tensor, matrix: list[list[tf.Tensor]], shift: tf.Tensor) -> tf.Tensor:
+    """Take each pixel from where a matrix about the centre and a shift say; black around.
+
+    Args:
+        images: float32 [batch, size, size, 3].
+        matrix: 2 x 2 of float32 [batch], from places in the result to places in the image.
+        shift: float32 [batch, 2], pixels.
+    """
+    (a, b), (c, d) = matrix
     shape = tf.shape(images)
-    batch, size = shape[0], tf.cast(shape[1], tf.float32)
-    draw = tf.random.stateless_uniform([batch, 6], seed)
-    angle = draw[:, 0] * 2 * math.pi
-    zoom = 1 / (0.7 + 0.55 * draw[:, 1])
-    mirror = tf.where(draw[:, 5] < 0.5, 1.0, -1.0)
-    stretch = (0.9 + 0.2 * draw[:, 2]) * mirror
-    shift = (draw[:, 3:5] - 0.5) * 0.16 * size
-    cos, sin = tf.cos(angle) * zoom, tf.sin(angle) * zoom
-    a, b, c, d = cos * stretch, -sin, sin * stretch, cos
-    centre = (size - 1) / 2
+    centre = (tf.cast(shape[1], tf.float32) - 1) / 2
     offset_x = centre - a * centre - b * centre + shift[:, 0]
     offset_y = centre - c * centre - d * centre + shift[:, 1]
     zero = tf.zeros_like(a)
-    transforms = tf.stack([a, b, offset_x, c, d, offset_y, zero, zero], axis=1)
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
-        transforms=transforms,
+        transforms=tf.stack([a, b, offset_x, c, d, offset_y, zero, zero], axis=1),
         output_shape=shape[1:3],
         fill_value=0.0,
         interpolation="BILINEAR",
@@ -117,11 +137,33 @@ def _warp(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     )
 
 
+def _add_neighbours(images: tf.Tensor, chosen: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Other cells of the batch reach into a crop from two sides, behind its own cell.
+
+    Args:
+        images: float32 [batch, size, size, 3], background black.
+        chosen: bool [batch, 1, 1, 1], the crops that get neighbours.
+        seed: int32 [2].
+    """
+    batch, size = tf.shape(images)[0], tf.cast(tf.shape(images)[1], tf.float32)
+    draw = tf.random.stateless_uniform([2, batch, 2], seed)
+    one, none = tf.ones([batch]), tf.zeros([batch])
+    found = images
+    for number in range(2):
+        angle = draw[number, :, 0] * 2 * math.pi
+        distance = (0.6 + 0.4 * draw[number, :, 1]) * size
+        shift = tf.stack([tf.cos(angle) * distance, tf.sin(angle) * distance], axis=1)
+        other = tf.roll(images, number + 1, axis=0)
+        beside = _transform(other, [[one, none], [none, one]], shift)
+        found = tf.where(_mask(found) > 0, found, beside)
+    return tf.where(chosen, found, images)
+
+
 def _mix_colours(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Another stain: a random 3 x 3 matrix near the identity mixes the channels."""
     batch = tf.shape(images)[0]
     matrix = tf.eye(3) + tf.random.stateless_normal([batch, 3, 3], seed, stddev=0.12)
-    return tf.clip_by_value(tf.einsum("bhwc,bcd->bhwd", images, matrix), 0.0, 1.0)
+    return _in_range(tf.einsum("bhwc,bcd->bhwd", images, matrix))
 
 
 def _change_light(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -129,24 +171,35 @@ def _change_light(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     draw = tf.random.stateless_uniform([batch, 2, 1, 1, 1], seed)
     gamma = tf.exp((draw[:, 0] - 0.5) * 0.9)
     gain = 0.75 + 0.5 * draw[:, 1]
-    return tf.clip_by_value(tf.pow(tf.maximum(images, 1e-4), gamma) * gain, 0.0, 1.0)
+    return _in_range(tf.pow(tf.maximum(images, 1e-4), gamma) * gain)
 
 
-def _replace_background(images: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Two thirds of the cells lie on a plain bright or random background instead of black."""
+def _in_range(images: tf.Tensor) -> tf.Tensor:
+    """Darken images that are too bright, so that a stain stays apart from what is around it."""
+    brightest = tf.reduce_max(images, axis=[1, 2, 3], keepdims=True)
+    return tf.maximum(images, 0.0) / tf.maximum(brightest, 1.0)
+
+
+def _replace_background(
+    images: tf.Tensor, mask: tf.Tensor, chosen: tf.Tensor, seed: tf.Tensor
+) -> tf.Tensor:
+    """A plain bright background of a random tint instead of black, where it is chosen."""
     batch = tf.shape(images)[0]
-    seeds = tf.unstack(tf.random.split(seed, 3))
+    seeds = tf.unstack(tf.random.split(seed, 2))
     bright = tf.random.stateless_uniform([batch, 1, 1, 1], seeds[0], 0.6, 1.0)
     tint = tf.random.stateless_normal([batch, 1, 1, 3], seeds[1], stddev=0.06)
-    choice = tf.random.stateless_uniform([batch, 1, 1, 1], seeds[2])
-    background = tf.where(choice < 2 / 3, tf.clip_by_value(bright + tint, 0.0, 1.0), 0.0)
-    return images * mask + background * (1 - mask)
+    background = tf.clip_by_value(bright + tint, 0.0, 1.0)
+    # Resized pixels of the edge are half black: they would draw a line around each cell.
+    inside = -tf.nn.max_pool2d(-mask, 3, 1, "SAME")
+    share = tf.nn.avg_pool2d(inside, 3, 1, "SAME")
+    return tf.where(chosen, images * share + background * (1 - share), images)
 
 
-def _blur(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Mix each image with its 5 x 5 mean, by none of it to most of it."""
+def _change_sharpness(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Mix each image with its 5 x 5 mean, by none of it to most of it, or take some of it off."""
     batch = tf.shape(images)[0]
-    amount = tf.nn.relu(tf.random.stateless_uniform([batch, 1, 1, 1], seed, -0.6, 0.8))
+    draw = tf.random.stateless_uniform([batch, 1, 1, 1], seed, -0.9, 0.8)
+    amount = tf.nn.relu(draw) - tf.nn.relu(-draw - 0.4)
     mean = tf.nn.avg_pool2d(images, 5, 1, "SAME")
     return images * (1 - amount) + mean * amount
 
