@@ -33,6 +33,17 @@ def test_a_class_weight_of_3_counts_each_of_its_cells_three_times() -> None:
     assert weighted != pytest.approx(fit_temperature(raw, positive, EVEN), rel=1e-2)
 
 
+def test_each_patient_counts_alike_however_many_cells_it_has() -> None:
+    raw, positive = drawn(0.6, 2_000)
+    wrong, labels = drawn(2.5, 20_000)
+    both, truth = np.concatenate([raw, wrong]), np.concatenate([positive, labels])
+    few, many = ["a"] * 1_000 + ["b"] * 1_000, ["c"] * 20_000
+    by_patient = fit_temperature(both, truth, EVEN, few + many)
+    again = np.concatenate([np.tile(np.arange(2_000), 20), np.arange(2_000, 22_000)])
+    assert by_patient == pytest.approx(fit_temperature(both[again], truth[again], EVEN), rel=1e-3)
+    assert by_patient < fit_temperature(both, truth, EVEN) - 0.5
+
+
 def test_certain_probabilities_give_a_finite_temperature() -> None:
     raw, positive = np.array([1.0, 0.0, 1.0, 0.0]), np.array([True, False, True, False])
     assert 0.04 < fit_temperature(raw, positive, EVEN) < 21

@@ -1,5 +1,7 @@
 """From raw network output to calibrated probabilities, and the threshold of a call."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 import numpy.typing as npt
@@ -37,8 +39,16 @@ def predict_cells(
     return np.concatenate(parts).astype(np.float64)
 
 
-def fit_temperature(raw: Floats, positive: Bools, weights: npt.NDArray[np.float32]) -> float:
-    """Temperature that makes the labels of held-out cells most likely.
+def fit_temperature(
+    raw: Floats,
+    positive: Bools,
+    weights: npt.NDArray[np.float32],
+    patients: Sequence[str] | None = None,
+) -> float:
+    """Temperature that makes the labels of held-out cells most likely, each patient counting alike.
+
+    What is asked for is the doubt about a cell of a patient to come. One patient with many cells,
+    whose labels may be worse than most, is one patient.
 
     Source: Guo et al. 2017, On Calibration of Modern Neural Networks.
 
@@ -46,11 +56,15 @@ def fit_temperature(raw: Floats, positive: Bools, weights: npt.NDArray[np.float3
         raw: float [cells], uncalibrated probability of parasitized.
         positive: bool [cells].
         weights: float [2], weight of each class, as in training.
+        patients: patient of each cell; None where they are not known, and each cell counts alike.
     """
     clipped = np.clip(raw, 1e-7, 1 - 1e-7)
     logit = np.log(clipped / (1 - clipped))
     sign = np.where(positive, 1.0, -1.0)
-    weight = np.where(positive, weights[0], weights[1])
+    weight = np.where(positive, weights[0], weights[1]).astype(np.float64)
+    if patients is not None:
+        owner = np.unique(np.asarray(patients), return_inverse=True)[1]
+        weight /= np.bincount(owner)[owner]
 
     def loss(log_temperature: float) -> float:
         return float((weight * np.logaddexp(0, -sign * logit / np.exp(log_temperature))).mean())

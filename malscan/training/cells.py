@@ -102,6 +102,11 @@ class Cells:
         """Patient of each cell; the text `None` where it is unknown."""
         return [str(image.patient) for image in self.images]
 
+    @property
+    def known_patients(self) -> list[str] | None:
+        """Patient of each cell; None unless all are known."""
+        return None if any(image.patient is None for image in self.images) else self.patients
+
     def without(self, places: set[int]) -> "Cells":
         """The same cells but some."""
         if not places:

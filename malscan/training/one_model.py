@@ -188,7 +188,7 @@ def _measure(
     held_out = parts.validation
     raw = predict_cells(trained, held_out, preprocessing, 1.0)
     weights = class_weights(parts.train, settings.recipe.class_weights)
-    temperature = fit_temperature(raw, held_out.positive, weights)
+    temperature = fit_temperature(raw, held_out.positive, weights, held_out.known_patients)
     calibrated = predict_cells(trained, held_out, preprocessing, temperature)
     threshold, chosen = choose_threshold(calibrated, held_out.positive, settings.threshold_for)
     band, band_chosen = recommend_band(calibrated, held_out.positive, weights, threshold)
@@ -196,14 +196,13 @@ def _measure(
     probability = calibrated
     if cells is not held_out:
         probability = predict_cells(trained, cells, preprocessing, temperature)
-    known = all(image.patient is not None for image in cells.images)
-    patients = cells.patients if known else None
+    patients = cells.known_patients
     judged = Judged(cells.positive, probability, patients, threshold)
     found = figures(judged)
     by_patient = settings.split.kind is SplitKind.PATIENT
     rates = None
-    if name == "test" and by_patient and known and doubt_is_known(judged):
-        rates = error_rates(cells.positive, probability, cells.patients, at=threshold)
+    if name == "test" and by_patient and patients and doubt_is_known(judged):
+        rates = error_rates(cells.positive, probability, patients, at=threshold)
     return Findings(
         history=history,
         kept=best_epoch(history, settings.recipe.keep).epoch,
@@ -213,7 +212,7 @@ def _measure(
         uncertain=band,
         uncertain_chosen=band_chosen,
         measured_on=name,
-        interval_unit="patient" if known else "cell",
+        interval_unit="cell" if patients is None else "patient",
         figures={name: found[name] for name in CARD_FIGURES},
         patients=per_patient(judged),
         rates=rates,
