@@ -80,8 +80,11 @@ class Maker(Protocol):
         """A dense layer with ReLU."""
         ...
 
-    def probabilities(self, x: Any) -> Any:
-        """A dense layer to the softmax probabilities of both classes, in float32."""
+    def probabilities(self, x: Any, *, undecided: bool = False) -> Any:
+        """A dense layer to the softmax probabilities of both classes, in float32.
+
+        Undecided, training starts from a half for each class, whatever the cell.
+        """
         ...
 
 
@@ -175,8 +178,12 @@ def _residual(make: Maker, x: Any, filters: int, name: str) -> Any:
 
 
 def _head(make: Maker, x: Any) -> Any:
-    """Probabilities from the mean and the maximum of each channel."""
-    return make.probabilities(make.dropout(make.mean_and_maximum(x), 0.2))
+    """Probabilities from the mean and the maximum of each channel.
+
+    Maxima are large: with weights drawn at random, training spends its first two epochs on
+    getting rid of what they say.
+    """
+    return make.probabilities(make.dropout(make.mean_and_maximum(x), 0.2), undecided=True)
 
 
 def fold(trained: keras.Model, network: Network) -> keras.Model:

@@ -112,7 +112,7 @@ class OperationMaker:
         """See `Maker`."""
         return tf.nn.relu(self._multiplied(x, units, name, self._dtype))
 
-    def probabilities(self, x: tf.Tensor) -> tf.Tensor:
+    def probabilities(self, x: tf.Tensor, *, undecided: bool = False) -> tf.Tensor:
         """See `Maker`."""
         return tf.nn.softmax(self._multiplied(x, 2, "probabilities", "float32"))
 

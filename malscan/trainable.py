@@ -109,6 +109,12 @@ class LayerMaker:
             units, activation="relu", name=name, kernel_initializer=self._plain_start
         )(x)
 
-    def probabilities(self, x: Any) -> Any:
+    def probabilities(self, x: Any, *, undecided: bool = False) -> Any:
         """See `Maker`."""
-        return layers.Dense(2, activation="softmax", dtype="float32", name="probabilities")(x)
+        return layers.Dense(
+            2,
+            activation="softmax",
+            dtype="float32",
+            name="probabilities",
+            kernel_initializer="zeros" if undecided else self._plain_start,
+        )(x)
