@@ -86,7 +86,7 @@ class Recipe:
         UsageError: a number is out of its range.
     """
 
-    epochs: int = 24
+    epochs: int = 48
     batch_size: int = 64
     optimizer: Optimizer = Optimizer.ADAMW
     learning_rate: float = 3e-3
@@ -98,7 +98,7 @@ class Recipe:
     average: float = 0.0
     teacher_share: float = 0.5
     class_weights: ClassWeights = ClassWeights.BALANCED
-    keep: Keep = Keep.BEST
+    keep: Keep = Keep.LAST
     patience: int = 0
     seed: int = 0
 
@@ -137,7 +137,9 @@ class Preset:
 PRESETS = {
     "default": Preset(NetworkName.COMPACT, SplitKind.PATIENT, Recipe()),
     "adapt": Preset(
-        NetworkName.COMPACT, SplitKind.PATIENT, Recipe(epochs=20, batch_size=32, learning_rate=3e-4)
+        NetworkName.COMPACT,
+        SplitKind.PATIENT,
+        Recipe(epochs=20, batch_size=32, learning_rate=3e-4, keep=Keep.BEST),
     ),
     "notebook": Preset(
         NetworkName.BASELINE,
