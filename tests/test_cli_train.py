@@ -156,12 +156,22 @@ class TestModelFolder:
         assert metadata["preprocessing"] == {"size": 64, "kernel": "area", "rescale": 1 / 255}
         assert (metadata["threshold"], metadata["measured_on"]) == (0.5, "test")
         assert (metadata["epochs_run"], metadata["data"]["images"]) == (2, 48)
-        history = pd.read_csv(trained / "history.csv")
-        best = history["epoch"][history["validation_loss"].argmin()]
-        assert metadata["kept_epoch"] == best
+        assert metadata["kept_epoch"] == 2
         assert str(cells) in metadata["command"]
         assert set(metadata["versions"]) == {"malscan", "tensorflow", "keras"}
         assert metadata["left_out"] == {"unreadable": 0, "contradictory": 0, "copies": 0}
+
+    @pytest.mark.parametrize("options", [("--keep", "best"), ("--patience", "3")])
+    def test_the_epoch_of_least_validation_loss_is_kept_where_that_is_asked_for(
+        self, options: tuple[str, ...], cli: Cli, cells: Path, tiny: None, tmp_path: Path
+    ) -> None:
+        fast = ("--learning-rate", "0.3", "--epochs", "6")
+        result = cli("train", cells, "--out", tmp_path / "m", *QUICK, *fast, *options)
+        assert result.code == 0, result.err
+        history = pd.read_csv(tmp_path / "m" / "history.csv")
+        best = history["epoch"][history["validation_loss"].argmin()]
+        assert best < len(history)
+        assert metadata_of(tmp_path / "m")["kept_epoch"] == best
 
     def test_it_knows_the_images_it_has_seen_by_patient(self, trained: Path) -> None:
         model = load_model(trained)

@@ -20,7 +20,7 @@ from malscan.place import default_cells
 from malscan.quiet import native_output_hidden
 from malscan.settings import DataSettings, Precision
 from malscan.stopping import StopRequests
-from malscan.training.recipe import PRESETS, NetworkName, Optimizer, Preset, Recipe
+from malscan.training.recipe import PRESETS, Keep, NetworkName, Optimizer, Preset, Recipe
 from malscan.training.settings import (
     Cache,
     Machine,
@@ -166,9 +166,11 @@ def _network(preset: Preset, given: NetworkName | None, start_from: Path | None)
 
 def _recipe(preset: Preset, **given: Any) -> Recipe:
     """The recipe of a preset, with what the command line has said."""
-    recipe = replace(
-        preset.recipe, **{key: value for key, value in given.items() if value is not None}
-    )
+    known = {key: value for key, value in given.items() if value is not None}
+    if known.get("patience"):
+        # Of a training that ends without gain, the last epoch is none to keep.
+        known.setdefault("keep", Keep.BEST)
+    recipe = replace(preset.recipe, **known)
     if given["weight_decay"] and recipe.optimizer is not Optimizer.ADAMW:
         raise UsageError(f"--weight-decay goes with --optimizer adamw, not {recipe.optimizer}.")
     return recipe

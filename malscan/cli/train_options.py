@@ -252,8 +252,8 @@ KeepOption = Annotated[
     Keep | None,
     typer.Option(
         "--keep",
-        help="Epoch to keep, by validation loss.",
-        show_default="best",
+        help="Epoch to keep, by validation loss or not.",
+        show_default="last; with --patience: best",
         hidden=True,
         rich_help_panel=_TRAINING,
     ),
