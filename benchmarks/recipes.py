@@ -56,24 +56,24 @@ FOREIGN = (
     "JPEG of quality 30",
     "half the pixels on a side",
 )
-_LAST = ["--average", "0.998", "--keep", "last"]
+_AVERAGE = ["--average", "0.998"]
 RECIPES: dict[str, list[str]] = {
     "plain": [],
-    "average": ["--average", "0.998"],
-    "last": _LAST,
-    "mixup": [*_LAST, "--mixup", "0.2"],
-    "longer": [*_LAST, "--epochs", "48"],
+    "shorter": ["--epochs", "24"],
+    "small-batches": ["--epochs", "24", "--batch-size", "32", "--learning-rate", "0.002"],
+    "best": ["--keep", "best"],
+    "average": _AVERAGE,
+    "mixup": [*_AVERAGE, "--mixup", "0.2"],
     "taught": [
-        *_LAST,
+        *_AVERAGE,
         "--teacher",
         "{out}/plain/fold-{fold}",
         "--teacher",
-        "{out}/last/fold-{fold}",
+        "{out}/average/fold-{fold}",
     ],
-    "swift": [*_LAST, "--network", "swift"],
-    "swift-longer": [*_LAST, "--network", "swift", "--epochs", "48"],
+    "swift": ["--network", "swift"],
 }
-COMBINED = {"views": ["plain"], "together": ["plain", "last", "taught", "swift"]}
+COMBINED = {"views": ["plain"], "together": ["plain", "average", "taught", "swift"]}
 """Recipes whose probabilities are averaged; `views` over the eight flips and turns of a cell."""
 
 Pixels = npt.NDArray[np.uint8]
