@@ -252,7 +252,7 @@ KeepOption = Annotated[
     Keep | None,
     typer.Option(
         "--keep",
-        help="Epoch to keep, by validation loss or not.",
+        help="Keep the epoch of least validation loss, or the last.",
         show_default="last; with --patience: best",
         hidden=True,
         rich_help_panel=_TRAINING,

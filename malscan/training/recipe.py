@@ -80,6 +80,7 @@ class Recipe:
         class_weights: whether a rare class counts for more.
         keep: the epoch of least validation loss, or the last.
         patience: epochs without a lower validation loss after which training ends; 0 for never.
+            With it, the best epoch is the one to keep.
         seed: of split, weights, order and augmentation.
 
     Raises:
