@@ -31,6 +31,9 @@ SAME = 0.05
 """Most that the mean probability of two runtimes may differ by, for the same network; malscan's is
 calibrated, the others' are not."""
 
+AS_IT_CAME = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+"""The environment of each way: malscan's settings of TensorFlow are for malscan alone."""
+
 Rates = dict[str, list[float]]
 
 
@@ -122,13 +125,12 @@ def check_same(name: str, mean: float, first: str, expected: float) -> None:
 def started(name: str, place: Path) -> Iterator[Running]:
     """A process for a way, ended with the context."""
     command = [sys.executable, __file__, "--way", name, str(place)]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=environment,
+        env=AS_IT_CAME,
         text=True,
     ) as process:
         try:

@@ -129,6 +129,8 @@ def _notebook(place: Path) -> Prepared:
     """The notebook's loader and `model.predict`, float32."""
     import tensorflow as tf
 
+    # TensorFlow reads its settings with the first operation, before malscan changes them.
+    tf.matmul(tf.eye(2), tf.eye(2))
     from malscan.model import load_model
     from malscan.predictor import rebuild
 

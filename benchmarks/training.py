@@ -3,9 +3,9 @@
     python benchmarks/training.py DATA [--images 4000] [--rounds 5] [--network compact|baseline]
 
 DATA is a folder with the class folders Parasitized and Uninfected; a tenth of the images
-validates. The ways run in turn in this process; of each run the second epoch counts, since the
-first compiles. Besides malscan's epoch and Keras', Keras' epoch from arrays in memory shows what
-the feeding alone gains. Nothing is written but the table.
+validates. The ways run in turn in this process, all with malscan's settings of TensorFlow; of each
+run the second epoch counts, since the first compiles. Besides malscan's epoch and Keras', Keras'
+epoch from arrays in memory shows what the feeding alone gains. Nothing is written but the table.
 """
 
 import argparse

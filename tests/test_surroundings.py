@@ -190,6 +190,19 @@ def test_settings_of_keras_come_from_no_home(tmp_path: Path) -> None:
     assert done.stdout.split() == ["channels_last", "tensorflow"]
 
 
+def test_tensorflow_computes_with_onednn_and_keeps_memory_unless_the_user_says_otherwise() -> None:
+    names = ("TF_ENABLE_ONEDNN_OPTS", "TF_CPU_ALLOCATOR_USE_BFC")
+    script = f"import malscan, os; print(*(os.environ[name] for name in {names}))"
+    outside = {name: value for name, value in os.environ.items() if name not in names}
+
+    def told(environment: dict[str, str]) -> str:
+        command = [sys.executable, "-c", script]
+        return subprocess.check_output(command, text=True, env=environment).strip()
+
+    assert told(outside) == "1 true"
+    assert told({**outside, "TF_ENABLE_ONEDNN_OPTS": "0"}) == "0 true"
+
+
 @pytest.mark.fault(NO_HOME)
 def test_no_place_for_temporary_files_is_told(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
