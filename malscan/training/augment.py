@@ -25,7 +25,8 @@ def augment(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         float32 [batch, size, size, 3], 0..1.
     """
     seeds = tf.unstack(tf.random.split(seed, 3))
-    # Batches come shuffled, so that halving them is as good as choosing at random.
+    # Batches come shuffled, so that halving them is as good as choosing at random; the same
+    # holds for the thirds of the heavy half.
     half = tf.shape(images)[0] // 2
     heavy = _change_heavily(images[:half], seeds[0])
     light = _change_lightly(_turn_and_flip(images[half:], seeds[1]), seeds[2])
@@ -81,16 +82,18 @@ def _change_lightly(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def _change_heavily(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    batch = tf.shape(images)[0]
     seeds = tf.unstack(tf.random.split(seed, 8))
+    third = -(-tf.shape(images)[0] // 3)
+    images = _warp(images, seeds[0])
     # A cell that was cut out along its edge lies on black and has no neighbours.
-    choice = tf.random.stateless_uniform([batch, 1, 1, 1], seeds[0])
-    images = _warp(images, seeds[1])
-    images = _add_neighbours(images, choice < 1 / 3, seeds[2])
+    images = tf.concat([_with_neighbours(images, third, seeds[1]), images[third:]], axis=0)
     mask = _mask(images)
-    images = _mix_colours(images, seeds[3])
-    images = _change_light(images, seeds[4])
-    images = _replace_background(images, mask, choice < 2 / 3, seeds[5])
+    images = _mix_colours(images, seeds[2])
+    images = _change_light(images, seeds[3])
+    images = _weaken_stain(images, mask, seeds[4])
+    replaced = 2 * third
+    bright = _replace_background(images[:replaced], mask[:replaced], seeds[5])
+    images = tf.concat([bright, images[replaced:]], axis=0)
     images = _change_sharpness(images, seeds[6])
     return _add_noise(images, seeds[7])
 
@@ -137,26 +140,29 @@ def _transform(images: tf.Tensor, matrix: list[list[tf.Tensor]], shift: tf.Tenso
     )
 
 
-def _add_neighbours(images: tf.Tensor, chosen: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Other cells of the batch reach into a crop from two sides, behind its own cell.
+def _with_neighbours(images: tf.Tensor, number: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Other cells of the batch reach into crops from two sides, behind the crop's own cell.
 
     Args:
         images: float32 [batch, size, size, 3], background black.
-        chosen: bool [batch, 1, 1, 1], the crops that get neighbours.
+        number: int32 [], how many crops get neighbours, from the first on.
         seed: int32 [2].
+
+    Returns:
+        float32 [number, size, size, 3], the crops with neighbours.
     """
-    batch, size = tf.shape(images)[0], tf.cast(tf.shape(images)[1], tf.float32)
-    draw = tf.random.stateless_uniform([2, batch, 2], seed)
-    one, none = tf.ones([batch]), tf.zeros([batch])
-    found = images
-    for number in range(2):
-        angle = draw[number, :, 0] * 2 * math.pi
-        distance = (0.6 + 0.4 * draw[number, :, 1]) * size
+    size = tf.cast(tf.shape(images)[1], tf.float32)
+    draw = tf.random.stateless_uniform([2, number, 2], seed)
+    one, none = tf.ones([number]), tf.zeros([number])
+    found = images[:number]
+    for side in range(2):
+        angle = draw[side, :, 0] * 2 * math.pi
+        distance = (0.6 + 0.4 * draw[side, :, 1]) * size
         shift = tf.stack([tf.cos(angle) * distance, tf.sin(angle) * distance], axis=1)
-        other = tf.roll(images, number + 1, axis=0)
+        other = tf.roll(images, side + 1, axis=0)[:number]
         beside = _transform(other, [[one, none], [none, one]], shift)
         found = tf.where(_mask(found) > 0, found, beside)
-    return tf.where(chosen, found, images)
+    return found
 
 
 def _mix_colours(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -174,25 +180,30 @@ def _change_light(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return _in_range(tf.pow(tf.maximum(images, 1e-4), gamma) * gain)
 
 
+def _weaken_stain(images: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Lift what is dark by up to 0.35 in half of the cells: less contrast, as in a weak stain."""
+    batch = tf.shape(images)[0]
+    lift = tf.nn.relu(tf.random.stateless_uniform([batch, 1, 1, 1], seed, -0.35, 0.35)) * mask
+    return images + lift * (1 - images)
+
+
 def _in_range(images: tf.Tensor) -> tf.Tensor:
     """Darken images that are too bright, so that a stain stays apart from what is around it."""
     brightest = tf.reduce_max(images, axis=[1, 2, 3], keepdims=True)
     return tf.maximum(images, 0.0) / tf.maximum(brightest, 1.0)
 
 
-def _replace_background(
-    images: tf.Tensor, mask: tf.Tensor, chosen: tf.Tensor, seed: tf.Tensor
-) -> tf.Tensor:
-    """A plain bright background of a random tint instead of black, where it is chosen."""
+def _replace_background(images: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """A plain bright background of a random tint instead of black."""
     batch = tf.shape(images)[0]
     seeds = tf.unstack(tf.random.split(seed, 2))
     bright = tf.random.stateless_uniform([batch, 1, 1, 1], seeds[0], 0.6, 1.0)
     tint = tf.random.stateless_normal([batch, 1, 1, 3], seeds[1], stddev=0.06)
     background = tf.clip_by_value(bright + tint, 0.0, 1.0)
     # Resized pixels of the edge are half black: they would draw a line around each cell.
-    inside = -tf.nn.max_pool2d(-mask, 3, 1, "SAME")
-    share = tf.nn.avg_pool2d(inside, 3, 1, "SAME")
-    return tf.where(chosen, images * share + background * (1 - share), images)
+    inside = tf.cast(_mean_about(mask, 1) > 0.99, tf.float32)
+    share = _mean_about(inside, 1)
+    return images * share + background * (1 - share)
 
 
 def _change_sharpness(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -200,8 +211,16 @@ def _change_sharpness(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     batch = tf.shape(images)[0]
     draw = tf.random.stateless_uniform([batch, 1, 1, 1], seed, -0.9, 0.8)
     amount = tf.nn.relu(draw) - tf.nn.relu(-draw - 0.4)
-    mean = tf.nn.avg_pool2d(images, 5, 1, "SAME")
-    return images * (1 - amount) + mean * amount
+    return images * (1 - amount) + _mean_about(images, 2) * amount
+
+
+def _mean_about(images: tf.Tensor, reach: int) -> tf.Tensor:
+    """Mean of the pixels up to `reach` to each side; a tenth of the time of pooling for it."""
+    shape, side = tf.shape(images), 2 * reach + 1
+    wide = tf.pad(images, [[0, 0], [reach, reach], [reach, reach], [0, 0]], "SYMMETRIC")
+    rows = tf.add_n([wide[:, start : start + shape[1]] for start in range(side)])
+    both = tf.add_n([rows[:, :, start : start + shape[2]] for start in range(side)])
+    return both / side**2
 
 
 def _add_noise(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

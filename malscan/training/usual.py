@@ -37,10 +37,10 @@ def usual_cells(parts: Sequence[Cells]) -> UsualCells:
         parts: cells that a model learns from, not augmented; not all of them empty.
     """
     found = np.concatenate([_statistics(cells) for cells in parts if len(cells)])
-    names = np.array([name for cells in parts for name in _owners(cells)])
-    patients = sorted(set(names.tolist()))
-    known = "None" not in patients and len(patients) > 1
-    owner = np.unique(names, return_inverse=True)[1] if known else np.arange(len(found))
+    owner = _patients(parts)
+    known = owner is not None and owner.max() > 0
+    if owner is None or not known:
+        owner = np.arange(len(found))
     distance = _held_out_distances(found, owner)
     weight = 1 / np.bincount(owner)[owner]
     centre, whitening = _fit(found)
@@ -79,9 +79,15 @@ def _statistics(cells: Cells) -> Floats:
     return np.concatenate(rows).astype(np.float64)
 
 
-def _owners(cells: Cells) -> list[str]:
-    patients = cells.patients
-    return [patients[place] for place in _looked_at(cells)]
+def _patients(parts: Sequence[Cells]) -> npt.NDArray[np.int64] | None:
+    """Number of the patient of each cell that is looked at; None unless all are known."""
+    names: list[str] = []
+    for cells in parts:
+        patients = cells.known_patients
+        if patients is None:
+            return None
+        names += [patients[place] for place in _looked_at(cells)]
+    return np.unique(names, return_inverse=True)[1]
 
 
 def _looked_at(cells: Cells) -> npt.NDArray[np.int64]:
