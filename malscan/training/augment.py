@@ -82,7 +82,7 @@ def _change_lightly(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def _change_heavily(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    seeds = tf.unstack(tf.random.split(seed, 8))
+    seeds = tf.unstack(tf.random.split(seed, 7))
     third = -(-tf.shape(images)[0] // 3)
     images = _warp(images, seeds[0])
     # A cell that was cut out along its edge lies on black and has no neighbours.
@@ -90,12 +90,11 @@ def _change_heavily(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     mask = _mask(images)
     images = _mix_colours(images, seeds[2])
     images = _change_light(images, seeds[3])
-    images = _weaken_stain(images, mask, seeds[4])
     replaced = 2 * third
-    bright = _replace_background(images[:replaced], mask[:replaced], seeds[5])
+    bright = _replace_background(images[:replaced], mask[:replaced], seeds[4])
     images = tf.concat([bright, images[replaced:]], axis=0)
-    images = _change_sharpness(images, seeds[6])
-    return _add_noise(images, seeds[7])
+    images = _change_sharpness(images, seeds[5])
+    return _add_noise(images, seeds[6])
 
 
 def _warp(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -178,13 +177,6 @@ def _change_light(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     gamma = tf.exp((draw[:, 0] - 0.5) * 0.9)
     gain = 0.75 + 0.5 * draw[:, 1]
     return _in_range(tf.pow(tf.maximum(images, 1e-4), gamma) * gain)
-
-
-def _weaken_stain(images: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Lift what is dark by up to 0.35 in half of the cells: less contrast, as in a weak stain."""
-    batch = tf.shape(images)[0]
-    lift = tf.nn.relu(tf.random.stateless_uniform([batch, 1, 1, 1], seed, -0.35, 0.35)) * mask
-    return images + lift * (1 - images)
 
 
 def _in_range(images: tf.Tensor) -> tf.Tensor:
