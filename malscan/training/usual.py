@@ -37,10 +37,8 @@ def usual_cells(parts: Sequence[Cells]) -> UsualCells:
         parts: cells that a model learns from, not augmented; not all of them empty.
     """
     found = np.concatenate([_statistics(cells) for cells in parts if len(cells)])
-    owner = _patients(parts)
-    known = owner is not None and owner.max() > 0
-    if owner is None or not known:
-        owner = np.arange(len(found))
+    patient = _patients(parts)
+    owner = np.arange(len(found)) if patient is None else patient
     distance = _held_out_distances(found, owner)
     weight = 1 / np.bincount(owner)[owner]
     centre, whitening = _fit(found)
@@ -52,7 +50,7 @@ def usual_cells(parts: Sequence[Cells]) -> UsualCells:
         within=0.0,
         patients=0,
     )
-    return _with_patients(usual, distance, owner) if known else usual
+    return usual if patient is None else _with_patients(usual, distance, patient)
 
 
 def _with_patients(usual: UsualCells, distance: Floats, owner: npt.NDArray[np.int64]) -> UsualCells:
@@ -80,14 +78,15 @@ def _statistics(cells: Cells) -> Floats:
 
 
 def _patients(parts: Sequence[Cells]) -> npt.NDArray[np.int64] | None:
-    """Number of the patient of each cell that is looked at; None unless all are known."""
+    """Number of the patient of each cell looked at; None if one is unknown, or all are one."""
     names: list[str] = []
     for cells in parts:
         patients = cells.known_patients
         if patients is None:
             return None
         names += [patients[place] for place in _looked_at(cells)]
-    return np.unique(names, return_inverse=True)[1]
+    different, numbers = np.unique(names, return_inverse=True)
+    return numbers if len(different) > 1 else None
 
 
 def _looked_at(cells: Cells) -> npt.NDArray[np.int64]:
