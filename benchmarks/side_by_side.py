@@ -11,7 +11,6 @@ given the same cells again with one PNG cut in half.
 """
 
 import argparse
-import os
 import re
 import shlex
 import subprocess
@@ -24,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from throughput import AS_IT_CAME
 
 from malscan.dataset import labelled_cells
 from malscan.settings import DataSettings
@@ -33,7 +33,6 @@ CLASSES = ("Parasitized", "Uninfected")
 VALIDATION_SHARE = 0.2
 FOLDER_OF_POST = "/content/cell_images"
 _CODE = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
-OURS = ("TF_ENABLE_ONEDNN_OPTS", "TF_CPU_ALLOCATOR_USE_BFC")
 _SHOWN = re.compile(r"/C\d+\w*cell_\d+\.png")
 
 
@@ -140,14 +139,11 @@ def without_shell(code: str) -> str:
 
 def run(way: Way, place: Path) -> Outcome:
     """Run a way to its end."""
-    # malscan's settings of TensorFlow are for malscan alone, which makes them anew.
-    inherited = {name: value for name, value in os.environ.items() if name not in OURS}
-    environment = {**inherited, "MPLBACKEND": "Agg", "TF_CPP_MIN_LOG_LEVEL": "3"}
     start = time.perf_counter()
     done = subprocess.run(
         way.command,
         cwd=place,
-        env=environment,
+        env={**AS_IT_CAME, "MPLBACKEND": "Agg"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

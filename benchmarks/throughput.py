@@ -32,7 +32,8 @@ SAME = 0.05
 calibrated, the others' are not."""
 
 AS_IT_CAME = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-"""The environment of each way: malscan's settings of TensorFlow are for malscan alone."""
+"""The environment of each way, from before malscan is imported: what malscan sets in TensorFlow is
+for itself alone."""
 
 Rates = dict[str, list[float]]
 
