@@ -60,7 +60,7 @@ REDRAWN_FIGURES = ("foreign AUC", "least", "foreign specificity", "least")
 _AVERAGE = ["--average", "0.998"]
 RECIPES: dict[str, list[str]] = {
     "plain": [],
-    "shorter": ["--epochs", "24"],
+    "half": ["--epochs", "48"],
     "small-batches": ["--epochs", "24", "--batch-size", "32", "--learning-rate", "0.002"],
     "best": ["--keep", "best"],
     "average": _AVERAGE,

@@ -27,7 +27,7 @@ NOT_RUN = {
     r"--cluster (tcp|slurm)": "needs a cluster",
     r"--cluster local": "tests of the cluster run it",
     r"malaria\.h5": "a network of Keras; tests of foreign models scan with such files",
-    r"\.cache/cells/cell_images": "trains for half an hour on the real cells",
+    r"\.cache/cells/cell_images": "trains for an hour or more on the real cells",
     r"^pip install": "installs; .ci/run does what it says",
     r"pytest": "these tests",
 }

@@ -87,7 +87,7 @@ class Recipe:
         UsageError: a number is out of its range.
     """
 
-    epochs: int = 48
+    epochs: int = 96
     batch_size: int = 64
     optimizer: Optimizer = Optimizer.ADAMW
     learning_rate: float = 3e-3
