@@ -423,7 +423,7 @@ def model(cells: Path) -> Path:
             (theirs / name).parent.mkdir(parents=True, exist_ok=True)
             (theirs / name).symlink_to(cells / name)
     shares = ("--test-share", "0.34", "--validation-share", "0.2")
-    quick = ("--epochs", 1, "--network", "baseline", "--augment", "none", "--quiet")
+    quick = ("--epochs", 1, "--network", "swift", "--augment", "none", "--quiet")
     result = run("train", theirs, "--out", out, *shares, *quick)
     assert result.code == 0, result.err
     return out

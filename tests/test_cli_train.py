@@ -161,7 +161,10 @@ class TestModelFolder:
         assert set(metadata["versions"]) == {"malscan", "tensorflow", "keras"}
         assert metadata["left_out"] == {"unreadable": 0, "contradictory": 0, "copies": 0}
 
-    @pytest.mark.parametrize("options", [("--keep", "best"), ("--patience", "3")])
+    @pytest.mark.parametrize(
+        "options",
+        [("--keep", "best"), pytest.param(("--patience", "3"), marks=pytest.mark.slow)],
+    )
     def test_the_epoch_of_least_validation_loss_is_kept_where_that_is_asked_for(
         self, options: tuple[str, ...], cli: Cli, cells: Path, tiny: None, tmp_path: Path
     ) -> None:
@@ -336,7 +339,7 @@ class TestSplits:
         self, cli: Cli, trained: Path, copied: Path, tmp_path: Path
     ) -> None:
         file = trained / "split.csv"
-        again = ("--epochs", "1", "--seed", "5", "--split-file", file)
+        again = ("--epochs", "1", "--augment", "none", "--seed", "5", "--split-file", file)
 
         result = cli("train", copied, "--out", tmp_path / "m", *again)
         next(copied.rglob("*.png")).rename(copied / "Uninfected" / "C1_IMG_renamed.png")

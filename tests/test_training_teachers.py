@@ -49,6 +49,7 @@ def test_a_teacher_of_other_input_is_refused() -> None:
         load_teachers([EMBEDDED], BASELINE_PREPROCESSING)
 
 
+@pytest.mark.slow
 def test_a_model_is_taught_and_says_by_whom(cells: Path, cli: Cli, tmp_path: Path) -> None:
     out = tmp_path / "pupil"
     result = cli(
