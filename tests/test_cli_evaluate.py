@@ -43,6 +43,7 @@ FILES = [
     "report.html",
     "roc.png",
 ]
+EARLIER = '{"schema": "malscan.evaluation/1"}'
 RESEARCH_USE = "Research use only"
 CHROMIUM = Path("/usr/bin/chromium")
 
@@ -598,7 +599,7 @@ class TestOut:
     def earlier(self, tmp_path: Path) -> Path:
         """What an earlier evaluation left, as far as it matters."""
         (tmp_path / "out").mkdir()
-        (tmp_path / "out/metrics.json").write_text("precious")
+        (tmp_path / "out/metrics.json").write_text(EARLIER)
         return tmp_path / "out"
 
     def test_a_file_is_a_usage_error(self, cli: Cli, few: Path, tmp_path: Path) -> None:
@@ -619,6 +620,16 @@ class TestOut:
         assert (tmp_path / "out/thesis.tex").read_text() == "precious"
         assert left_in(tmp_path / "out") == ["thesis.tex"]
 
+    def test_metrics_of_another_program_are_left_alone(
+        self, cli: Cli, few: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out/metrics.json").write_text('{"accuracy": 0.9}')
+        result = cli("evaluate", few, "--out", tmp_path / "out")
+        assert result.code == 1
+        assert "holds other things than an evaluation" in result.err
+        assert left_in(tmp_path / "out") == ["metrics.json"]
+
     def test_a_folder_that_nobody_has_made_is_told(
         self, cli: Cli, few: Path, tmp_path: Path
     ) -> None:
@@ -634,7 +645,7 @@ class TestOut:
             result = cli("evaluate", few, "--out", earlier)
         assert result.code == 75
         assert "another run" in result.err
-        assert (earlier / "metrics.json").read_text() == "precious"
+        assert (earlier / "metrics.json").read_text() == EARLIER
 
     def test_an_earlier_evaluation_is_replaced(
         self, cli: Cli, oracle: Oracle, earlier: Path, no_pictures: None
@@ -656,7 +667,7 @@ class TestOut:
         assert result.code == 1
         assert f"cannot write {earlier}: File too large" in result.err
         assert len(result.err.splitlines()) == 1
-        assert (earlier / "metrics.json").read_text() == "precious"
+        assert (earlier / "metrics.json").read_text() == EARLIER
         assert left_in(earlier.parent) == ["cells", "out"]
 
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -668,7 +679,7 @@ class TestOut:
         result = cli("evaluate", oracle.folder, "--out", earlier)
         assert result.code == code
         assert result.err.splitlines()[-1] in {"malscan: interrupted", "malscan: terminated"}
-        assert (earlier / "metrics.json").read_text() == "precious"
+        assert (earlier / "metrics.json").read_text() == EARLIER
         assert left_in(earlier.parent) == ["cells", "out"]
 
 

@@ -795,6 +795,7 @@ class TestOutput:
         thesis = tmp_path / "thesis"
         thesis.mkdir()
         (thesis / "chapter.txt").write_text("years of work")
+        (thesis / "model.json").write_text('{"format": "layers-model"}')
 
         for target in (copied, thesis, tmp_path, thesis / "chapter.txt"):
             result = cli("train", copied, "--out", target, "--force", *QUICK)

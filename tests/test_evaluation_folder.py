@@ -93,9 +93,17 @@ class TestTarget:
     def test_none_an_empty_folder_or_an_earlier_evaluation_will_do(self, tmp_path: Path) -> None:
         check_target(tmp_path / "none")
         check_target(tmp_path)
-        (tmp_path / "metrics.json").touch()
+        (tmp_path / "metrics.json").write_text('{"schema": "malscan.evaluation/1"}')
         (tmp_path / "notes.txt").touch()
         check_target(tmp_path)
+
+    @pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b"[" * 100_000, b'{"schema": 1}'])
+    def test_metrics_that_malscan_did_not_write_are_refused(
+        self, content: bytes, tmp_path: Path
+    ) -> None:
+        (tmp_path / "metrics.json").write_bytes(content)
+        with pytest.raises(MalscanError, match="holds other things"):
+            check_target(tmp_path)
 
     def test_a_folder_with_other_things_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "thesis.tex").touch()

@@ -15,6 +15,7 @@ from malscan.evaluation.result import EvaluationResult
 from malscan.evaluation.settings import EvaluateSettings
 from malscan.metrics import Figure, PatientResult
 from malscan.model import Model
+from malscan.own_record import is_own_record
 from malscan.parasitaemia import apparent
 from malscan.prediction import DECIMALS, Prediction
 from malscan.report.csv import COLUMNS, csv_lines, row_cells
@@ -33,7 +34,8 @@ def check_target(out: Path) -> None:
     Raises:
         MalscanError: there is a folder that is no evaluation.
     """
-    if out.is_dir() and any(out.iterdir()) and not (out / METRICS).is_file():
+    own = is_own_record(out / METRICS, "evaluation")
+    if out.is_dir() and any(out.iterdir()) and not own:
         raise MalscanError(
             f"{out} holds other things than an evaluation, and would be replaced. "
             "Name another folder."

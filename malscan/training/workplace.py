@@ -12,6 +12,7 @@ from malscan.atomic import locked
 from malscan.devices import use_device
 from malscan.errors import MalscanError
 from malscan.model import METADATA
+from malscan.own_record import is_own_record
 from malscan.training.settings import Machine, TrainSettings
 
 FOLDS_RECORD = "cross_validation.json"
@@ -78,7 +79,7 @@ def _check_target(settings: TrainSettings, out: Path) -> None:
             raise MalscanError(f"{path} exists already. Name another, or give --force.")
     if not out.exists():
         return
-    if not any((out / name).is_file() for name in (METADATA, FOLDS_RECORD)):
+    if not (is_own_record(out / METADATA, "model") or is_own_record(out / FOLDS_RECORD, "folds")):
         raise MalscanError(
             f"{settings.out} is no model, and --force replaces only models. Name another folder."
         )
