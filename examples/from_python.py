@@ -41,7 +41,7 @@ def main() -> None:
         result = scanned(given.folder, given.report)
         for slide in result.summary.slides:
             share = "-" if slide.apparent is None else f"{slide.apparent.value:.1%}"
-            print(f"{slide.slide}: {slide.parasitized} of {slide.classified} cells, {share}")
+            print(f"{slide.slide}: {slide.above_threshold} of {slide.classified} cells, {share}")
         for probability, path in surest(given.folder, 3):
             print(f"{probability:.3f} {path}")
     except MalscanError as error:

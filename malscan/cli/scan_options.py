@@ -106,7 +106,7 @@ Settle = Annotated[
     float,
     typer.Option(
         metavar="SECONDS",
-        help="Leave out images changed so recently.",
+        help="Leave images changed so recently for the next run.",
         rich_help_panel=_NIGHTLY,
     ),
 ]
@@ -114,7 +114,7 @@ Wait = Annotated[
     float,
     typer.Option(
         metavar="SECONDS",
-        help="Wait so long for another run.",
+        help="Wait so long for another run of this report.",
         rich_help_panel=_NIGHTLY,
     ),
 ]

@@ -22,7 +22,7 @@ from malscan.training.recipe import (
 from malscan.training.settings import Cache
 
 _SPLIT = "Split"
-_TRAINING = "Training (defaults: those of the preset)"
+_TRAINING = "Training (defaults of the preset default; adapt and notebook have others)"
 _RECIPE = PRESETS["default"].recipe
 
 
@@ -253,7 +253,7 @@ KeepOption = Annotated[
     typer.Option(
         "--keep",
         help="Keep the epoch of least validation loss, or the last.",
-        show_default="last; with --patience: best",
+        show_default="last; best with --patience or preset adapt",
         hidden=True,
         rich_help_panel=_TRAINING,
     ),
