@@ -56,9 +56,7 @@ class Predictor:
         self.model = model
         self._warm = False
         self._cores = cores or usable_cores()
-        if model.kernel not in list(Kernel):
-            raise MalscanError(f"model {model.name}: unknown resize kernel {model.kernel!r}")
-        self.preprocessing = Preprocessing(model.size, Kernel(model.kernel), model.rescale)
+        self.preprocessing = preprocessing_of(model)
         with computing_in(precision):
             network = _network_of(model)
         self._classify = classifier(network, self.preprocessing, model.temperature)
@@ -152,6 +150,17 @@ def _use_one_thread_a_batch() -> None:
     """
     with suppress(RuntimeError):
         tf.config.threading.set_intra_op_parallelism_threads(1)
+
+
+def preprocessing_of(model: Model) -> Preprocessing:
+    """What has to be done to a cell before a model sees it.
+
+    Raises:
+        MalscanError: the model names a resize kernel that is not known.
+    """
+    if model.kernel not in list(Kernel):
+        raise MalscanError(f"model {model.name}: unknown resize kernel {model.kernel!r}")
+    return Preprocessing(model.size, Kernel(model.kernel), model.rescale)
 
 
 def classifier(network: Softmax, preprocessing: Preprocessing, temperature: float) -> Classifier:

@@ -524,6 +524,20 @@ class TestStartingFromAModel:
         assert "cells of the test part" in result.err
         assert left_in(tmp_path) == ["patients.txt"]
 
+    def test_a_model_that_has_learnt_from_the_validation_cells_is_no_start(
+        self, cli: Cli, cells: Path, trained: Path, tmp_path: Path
+    ) -> None:
+        table = pd.read_csv(trained / "split.csv")
+        table["part"] = (
+            table["part"].map({"train": "validation", "validation": "train"}).fillna("test")
+        )
+        table.to_csv(tmp_path / "split.csv", index=False)
+        again = ("--from", trained, "--split-file", tmp_path / "split.csv", "--epochs", "1")
+        result = cli("train", cells, "--out", tmp_path / "m", *again, "--augment", "none")
+        assert result.code == 1
+        learnt = metadata_of(trained)["split"]["train"]["cells"]
+        assert f"{trained.name} was trained on {learnt} cells of the validation part" in result.err
+
     def test_the_network_cannot_be_chosen_besides(
         self, cli: Cli, cells: Path, trained: Path, tmp_path: Path
     ) -> None:
@@ -542,6 +556,14 @@ class TestStartingFromAModel:
 
 @pytest.mark.usefixtures("tiny")
 class TestWrongUsage:
+    def test_events_in_the_model_folder_would_be_lost(
+        self, cli: Cli, cells: Path, tmp_path: Path
+    ) -> None:
+        events = ("--tensorboard", tmp_path / "m" / "events")
+        result = cli("train", cells, "--out", tmp_path / "m", *events)
+        assert result.code == 2
+        assert "lies in the model folder: name another" in result.err
+
     @pytest.mark.parametrize(
         ("options", "message"),
         [

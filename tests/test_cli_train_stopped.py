@@ -60,7 +60,7 @@ def test_a_stopped_training_leaves_a_checkpoint_and_no_model(
     found, err = stopped(training(cells, tmp_path / "m", 500), number, checkpoint.exists)
 
     assert found == code
-    assert f"malscan: {word}" in err
+    assert f"malscan: {word}; finished epochs are kept, and the same command goes on" in err
     assert "Traceback" not in err
     assert sorted(path.name for path in tmp_path.iterdir()) == [".m.lock", ".m.malscan"]
     assert [path.name for path in checkpoint.parent.iterdir()] == [checkpoint.name]

@@ -46,12 +46,18 @@ def load_forerunner(place: Path) -> Forerunner:
     return Forerunner(model, load_seen_images(folder, model))
 
 
-def check_start(start: Forerunner, test: Cells) -> None:
-    """Make sure that a model to start from has seen no cell that the new one is judged by.
+def check_start(start: Forerunner, validation: Cells, test: Cells) -> None:
+    """Make sure that a model to start from knows no cell that the new one is judged by.
 
     Raises:
-        MalscanError: it has.
+        MalscanError: it has seen cells of the test part, or learnt from cells of validation.
     """
+    if count := start.seen_among(validation, parts=("train",)):
+        raise MalscanError(
+            f"--from {start.model.name} was trained on {count} cells of the validation part, by "
+            "which epoch and temperature are chosen. Keep the split that it had (--split-file), "
+            "or start from the model that it was made from."
+        )
     if count := start.seen_among(test):
         raise MalscanError(
             f"--from {start.model.name} has seen {count} cells of the test part, which would make "

@@ -10,7 +10,6 @@ from malscan.dataset import LabelledCells
 from malscan.devices import computing_in, training_precision
 from malscan.error_rates import error_rates
 from malscan.errors import ExitCode, MalscanError
-from malscan.kernel import Kernel
 from malscan.metrics import (
     Figure,
     Judged,
@@ -21,7 +20,7 @@ from malscan.metrics import (
 )
 from malscan.model import Model
 from malscan.networks import NETWORKS, Network, fold, layer_table
-from malscan.predictor import rebuild
+from malscan.predictor import preprocessing_of, rebuild
 from malscan.preprocess import Preprocessing
 from malscan.settings import Precision
 from malscan.split import Split
@@ -105,7 +104,7 @@ def train_split(
     listener.on_message(f"Reading images; computing in {policy}")
     parts = load_parts(settings, split, preprocessing, state, listener)
     if start is not None:
-        check_start(start, parts.test)
+        check_start(start, parts.validation, parts.test)
     teachers = load_teachers(settings.teachers, preprocessing)
     check_apart(teachers, parts)
     taught_by = [teacher.model for teacher in teachers]
@@ -144,7 +143,7 @@ def _network(settings: TrainSettings, source: Model | None) -> Network:
 def _preprocessing(network: Network, source: Model | None) -> Preprocessing:
     if source is None:
         return network.preprocessing
-    return Preprocessing(source.size, Kernel(source.kernel), source.rescale)
+    return preprocessing_of(source)
 
 
 def _fit(

@@ -171,6 +171,12 @@ class TrainSettings:
             raise UsageError(f"--save-h5 {self.save_h5}: give a name that ends in .h5.")
         if self.save_h5 is not None and self.save_h5.absolute().is_relative_to(self.out.absolute()):
             raise UsageError(f"--save-h5 {self.save_h5} lies in the model folder: name another.")
+        if self.tensorboard is not None and self.tensorboard.absolute().is_relative_to(
+            self.out.absolute()
+        ):
+            raise UsageError(
+                f"--tensorboard {self.tensorboard} lies in the model folder: name another."
+            )
         if self.tensorboard is not None and find_spec("tensorboard") is None:
             raise UsageError("--tensorboard needs TensorBoard: install malscan[tensorboard].")
         if self.split.folds and self.save_h5 is not None:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from malscan.atomic import locked
 from malscan.devices import use_device
-from malscan.errors import MalscanError
+from malscan.errors import MalscanError, StoppedError
 from malscan.model import METADATA
 from malscan.own_record import is_own_record
 from malscan.training.settings import Machine, TrainSettings
@@ -28,6 +28,7 @@ def workplace(settings: TrainSettings) -> Iterator[Path]:
 
     Raises:
         LockedError: another training writes the same model.
+        StoppedError: the training was asked to stop.
         MalscanError: an existing model without `force`, a folder that cannot be written, or
             no such device.
     """
@@ -47,6 +48,9 @@ def workplace(settings: TrainSettings) -> Iterator[Path]:
             raise MalscanError(f"cannot write beside {out}: {error.strerror}") from None
         try:
             yield state
+        except StoppedError as stop:
+            kept = "finished epochs are kept, and the same command goes on after them"
+            raise StoppedError(stop.exit_code, f"{stop}; {kept}") from None
         finally:
             drop_caches(state)
             # Empty: nothing was finished yet that a next run could use.
