@@ -153,7 +153,8 @@ def _ranking(weights: Floats, positive: Bools, probability: Floats) -> dict[str,
         fpr = np.hstack([zero, false / false[:, -1:]])
         precision = np.where(true + false > 0, true / (true + false), 0.0)
     area = (np.diff(fpr, axis=1) * (tpr[:, 1:] + tpr[:, :-1]) / 2).sum(axis=1)
-    average_precision = (np.diff(tpr, axis=1) * precision).sum(axis=1)
+    steps = (np.diff(tpr, axis=1) * precision).sum(axis=1)
+    average_precision = np.where(false[:, -1] > 0, steps, np.nan)
     return {"roc_auc": area, "average_precision": average_precision}
 
 

@@ -67,7 +67,7 @@ def evaluate(
     """
     with locked([] if settings.out is None else [settings.out]):
         if settings.out is not None:
-            check_target(settings.out)
+            check_target(settings.out, _inputs(settings))
         labelled = labelled_cells(settings.data, both_classes=False)
         for note in labelled.notes:
             listener.on_message(note)
@@ -80,7 +80,8 @@ def evaluate(
         predictions = [
             _predict(model, labelled, settings, len(models), listener) for model in models
         ]
-        selection = select(predictions[0], seen, allow_seen=settings.allow_seen)
+        readable = _read_by_all(predictions)
+        selection = select(readable, seen, allow_seen=settings.allow_seen)
         failed = [(one.image.path, str(one.error)) for one in selection.failed]
         check_failed(failed, len(predictions[0]), allowed=settings.allow_failed)
         unknown = sum(one.image.patient is None for one in selection.evaluated)
@@ -95,6 +96,13 @@ def evaluate(
             listener.on_message("Drawing and writing")
             write_evaluation(settings, result)
     return result
+
+
+def _inputs(settings: EvaluateSettings) -> list[Path]:
+    """What is read, as far as it was named."""
+    data = settings.data
+    named = (data.data, *data.patient_maps, settings.model, settings.compare)
+    return [path for path in named if path is not None]
 
 
 def _models(paths: list[Path], stated: KerasFileSettings) -> list[Model]:
@@ -123,6 +131,14 @@ def _predict(
         predictions += batch
         listener.on_images(len(batch), models * len(labelled.cells))
     return predictions
+
+
+def _read_by_all(predictions: list[list[Prediction]]) -> list[Prediction]:
+    """Predictions of the first model; failed where a file changed before another read it."""
+    return [
+        next((one for one in of_image if one.error is not None), of_image[0])
+        for of_image in zip(*predictions, strict=True)
+    ]
 
 
 def _judge(

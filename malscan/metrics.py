@@ -22,8 +22,11 @@ _LABELS = {
     "roc_auc": "ROC AUC",
     "brier_score": "Brier score",
 }
-_OF_BOTH_CLASSES = {"balanced_accuracy", "ppv_at_prevalence", "npv_at_prevalence"}
-"""Figures that are put together from sensitivity and specificity."""
+_OF_BOTH_CLASSES = {
+    *("balanced_accuracy", "ppv", "npv", "ppv_at_prevalence", "npv_at_prevalence"),
+    *("f1", "mcc", "roc_auc", "average_precision"),
+}
+"""Figures that need cells of both classes."""
 
 
 def label(name: str, prevalence: float | None = None) -> str:

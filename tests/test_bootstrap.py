@@ -209,7 +209,10 @@ class TestUndefined:
     def test_without_uninfected_cells_what_needs_them_is_no_number(self) -> None:
         found = one([1, 1, 0], [True, True, False], [0.9, 0.1, 0.9])
         assert np.isnan(
-            [found[name] for name in ("specificity", "balanced_accuracy", "roc_auc")]
+            [
+                found[name]
+                for name in ("specificity", "balanced_accuracy", "roc_auc", "average_precision")
+            ]
         ).all()
         assert (found["accuracy"], found["sensitivity"], found["npv"]) == (0.5, 0.5, 0.0)
 

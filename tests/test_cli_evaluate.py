@@ -630,6 +630,15 @@ class TestOut:
         assert "holds other things than an evaluation" in result.err
         assert left_in(tmp_path / "out") == ["metrics.json"]
 
+    def test_an_earlier_evaluation_that_holds_the_data_is_left_alone(
+        self, cli: Cli, few: Path, earlier: Path
+    ) -> None:
+        shutil.copytree(few, earlier / "cells")
+        result = cli("evaluate", earlier / "cells", "--out", earlier)
+        assert result.code == 1
+        assert f"{earlier} holds {earlier / 'cells'}, and would be replaced" in result.err
+        assert left_in(earlier) == ["cells", "metrics.json"]
+
     def test_a_folder_that_nobody_has_made_is_told(
         self, cli: Cli, few: Path, tmp_path: Path
     ) -> None:

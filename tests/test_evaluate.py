@@ -300,6 +300,16 @@ class TestUnreadable:
         said = self.failing("Parasitized/C4P1_IMG_1.png", "Uninfected/C2P1_IMG_2.png")
         assert judge(said, allow_failed=True).exit_code == ExitCode.SOME_UNREADABLE
 
+    def test_one_that_only_the_second_model_cannot_read_judges_neither(
+        self, oracle: Oracle
+    ) -> None:
+        data = oracle.lay_out(SOUND, {**SOUND, "Parasitized/C3P1_IMG_1.png": None})
+        settings = EvaluateSettings(data, compare=EMBEDDED, allow_failed=True)
+        result = evaluate(settings)
+        assert [Path(one.image.path).name for one in result.failed] == ["C3P1_IMG_1.png"]
+        assert result.comparison is not None
+        assert len(result.judged.positive) == len(result.comparison.judged.positive) == 15
+
 
 class TestCompare:
     def other(self, tmp_path: Path, **change: Any) -> Path:

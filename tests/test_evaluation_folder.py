@@ -266,6 +266,15 @@ class TestDisagreements:
         (row,) = rows_of(out / "disagreements.csv")
         assert {"0.290000", "0.700000"} <= set(row.values()), "one column hides the other"
 
+    def test_the_name_of_a_model_is_no_formula(self, tmp_path: Path) -> None:
+        def to_formula(model: dict[str, Any]) -> None:
+            model["name"] = "=1+1"
+
+        second = {**SOUND, "Uninfected/C1P1_IMG_2.png": 0.7}
+        out = write(tmp_path, SOUND, second, compare=renamed(tmp_path, "other", to_formula))
+        (row,) = rows_of(out / "disagreements.csv")
+        assert not [column for column in row if column.startswith("=")]
+
 
 class TestPage:
     def test_it_holds_figures_pictures_and_patients_and_needs_no_network(self, sound: Path) -> None:

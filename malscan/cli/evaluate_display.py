@@ -122,7 +122,7 @@ def _figures(result: EvaluationResult, settings: EvaluateSettings) -> Table:
 
 def _patients(result: EvaluationResult) -> Table:
     worst = result.patients[:PATIENTS_SHOWN]
-    title = "Patients, most wrong calls first"
+    title = "Patients, largest share of wrong calls first"
     if len(result.patients) > len(worst):
         title = f"{title} (the first {len(worst)} of {len(result.patients)})"
     table = Table(

@@ -1,6 +1,7 @@
 """The folder of an evaluation: files and pictures, complete or absent."""
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -28,12 +29,19 @@ RED_CELLS_PER_MICROLITRE = 5_000_000
 """What counting practice assumes where nobody has counted (WHO, Basic Malaria Microscopy)."""
 
 
-def check_target(out: Path) -> None:
+def check_target(out: Path, inputs: Iterable[Path] = ()) -> None:
     """Refuse, before any work, a folder that holds something else.
 
+    Args:
+        out: the folder to make or replace.
+        inputs: what the evaluation reads.
+
     Raises:
-        MalscanError: there is a folder that is no evaluation.
+        MalscanError: there is a folder that is no evaluation, or that holds an input.
     """
+    for path in inputs:
+        if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(out)):
+            raise MalscanError(f"{out} holds {path}, and would be replaced. Name another folder.")
     own = is_own_record(out / METRICS, "evaluation")
     if out.is_dir() and any(out.iterdir()) and not own:
         raise MalscanError(
@@ -212,7 +220,7 @@ def _share(part: int, whole: int) -> tuple[str | None, ...]:
 def _disagreements(result: EvaluationResult) -> str:
     other = result.comparison
     assert other is not None
-    names = [result.model.name, other.model.name]
+    names = [written(result.model.name), written(other.model.name)]
     if names[0] == names[1]:
         names[1] += " (compared)"
     header = ("path", "label", "patient", *names)
