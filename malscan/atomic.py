@@ -227,6 +227,10 @@ def locked(
                     check()
             except OSError as error:
                 raise _cannot_write(path, error) from None
+            except NotImplementedError:
+                raise MalscanError(
+                    f"cannot lock {path}: its file system has no locks. Name a file on another one."
+                ) from None
             stack.callback(lock.release)
         yield
 

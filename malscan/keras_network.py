@@ -3,11 +3,12 @@
 import logging
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 
 from malscan.errors import MalscanError
@@ -33,12 +34,15 @@ def build_network(file: KerasFile, class_order: tuple[str, ...]) -> keras.Model:
         `malscan.labels.CLASSES`.
 
     Raises:
-        MalscanError: Keras cannot build it, or the weights do not fit it.
+        MalscanError: Keras cannot build it, the weights do not fit it, or there is no room for a
+            temporary copy of them.
     """
     try:
-        with _hushed():
+        with _hushed(), _copied(file) as weights:
             network = _build(file.plan, "network")
-            _load_weights(network, file)
+            network.load_weights(weights)
+    except (MalscanError, MemoryError, tf.errors.ResourceExhaustedError):
+        raise
     except Exception as error:
         # Keras gives all kinds of errors, long ones; a damaged file is not the program's fault.
         reason = " ".join(str(error).split())[:200]
@@ -66,12 +70,20 @@ def _hushed() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _load_weights(network: keras.Model, file: KerasFile) -> None:
-    """Let Keras read the weights, from a copy of the bytes that were checked."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / ("network.h5" if file.whole else "network.weights.h5")
-        copy.write_bytes(file.content)
-        network.load_weights(copy)
+@contextmanager
+def _copied(file: KerasFile) -> Iterator[Path]:
+    """A copy of the bytes that were checked, for Keras to read."""
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            copy = Path(folder) / ("network.h5" if file.whole else "network.weights.h5")
+            copy.write_bytes(file.content)
+        except OSError as error:
+            raise MalscanError(
+                f"no temporary copy of {file.path} can be made: {error.strerror}. Set TMPDIR to a "
+                "folder that can be written and has space."
+            ) from None
+        yield copy
 
 
 def _build(plan: Plan, name: str, *, gives_output: bool = True) -> keras.Model:

@@ -83,7 +83,8 @@ class Model:
         temperature: divisor of the logit that calibrates probabilities.
         weights: float32 arrays by variable path, batch normalisation already folded in; empty
             for a Keras file.
-        error_rates: known error rates; None where the model was never tested.
+        error_rates: known error rates; None where it was not tested on fresh
+            patients of each class.
         metadata: all of `model.json`; empty for a Keras file.
         keras_file: the file that holds the network; None for a model folder.
         class_order: the classes in the order of the network's outputs.

@@ -44,7 +44,7 @@ def apparent(above: int, classified: int) -> Estimate | None:
 def why_not_corrected(rates: ErrorRates | None, threshold: float) -> str | None:
     """Why the error rates of a model give no correction at a threshold; None if they do."""
     if rates is None:
-        return "the model was not tested on two patients of each class: its errors are unknown"
+        return "the model was not tested on two patients of each class whom it had never seen"
     place = _on_grid(rates, threshold)
     if place is None:
         return f"the error rates of the model are not known at threshold {threshold:g}"

@@ -144,8 +144,9 @@ def _read_map(path: Path) -> list[tuple[str, str]]:
     """Pairs of path or name and patient, from a table with a header or an official mapping."""
     text = _read_text(path, "patient map")
     lines = text.splitlines()
-    if lines and {"path", "patient"} <= set(lines[0].split(",")):
-        rows = csv.DictReader(lines)
+    header = [name.strip().lower() for name in next(csv.reader(lines), [])]
+    if {"path", "patient"} <= set(header):
+        rows = csv.DictReader(lines[1:], header)
         found = [(row["path"] or "", row["patient"] or "") for row in rows]
     else:
         found = _read_official(path, text)

@@ -268,7 +268,9 @@ def check_model_exists(model: Path, wanted: str = "a folder made by `malscan tra
     """
     if not os.path.exists(model) and not is_embedded(model):
         meant = nearest(str(model), [EMBEDDED_NAME], 0.8) or nearest_path(str(model))
-        raise UsageError(f"no such model: {model}.{did_you_mean(meant)} Give {wanted}.")
+        named = str(model) == os.environ.get("MALSCAN_MODEL")
+        origin = " (named by MALSCAN_MODEL)" if named else ""
+        raise UsageError(f"no such model: {model}{origin}.{did_you_mean(meant)} Give {wanted}.")
 
 
 def is_embedded(model: Path) -> bool:

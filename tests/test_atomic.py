@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import filelock
 import pytest
 
 from malscan import atomic
@@ -185,6 +186,16 @@ class TestLocked:
             holder.wait()
             with locked([path]):
                 pass
+
+    def test_a_file_system_without_locks_is_told(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def missing(*args: object, **options: object) -> None:
+            raise NotImplementedError("FileSystem does not appear to support flock")
+
+        monkeypatch.setattr(filelock.FileLock, "acquire", missing)
+        with pytest.raises(MalscanError, match="its file system has no locks"), locked([path]):
+            pytest.fail("a lock was held")
 
     def test_other_names_are_not_locked(self, path: Path) -> None:
         with lock_held_elsewhere(path), locked([path.with_name("other.csv")]):

@@ -310,6 +310,19 @@ def test_impatience_asks_once(server: Manners, target: Path) -> None:
     assert len(server.asked) == 1
 
 
+def test_impatience_still_starts_again_where_an_earlier_run_was_cut(
+    downloader: Downloader, server: Manners, target: Path
+) -> None:
+    server.ranges = False
+    server.cuts = [100_000]
+    with pytest.raises(MalscanError, match="the line was cut"):
+        Downloader(Patience(retries=0)).download(wanted(target, server))
+
+    Downloader(Patience(retries=0)).download(wanted(target, server))
+
+    assert target.read_bytes() == BODY
+
+
 def test_a_missing_file_is_told_at_once(
     downloader: Downloader, server: Manners, target: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """Networks in Keras' own files: what they compute, and what is refused before Keras sees it."""
 
+import errno
 import importlib.util
 import json
 import os
@@ -809,6 +810,17 @@ class TestWeightsThatDoNotFit:
         empty = (tmp_path / "empty.h5").read_bytes()
         path = rewritten(saved / "softmax.keras", tmp_path, {"model.weights.h5": empty})
         assert "Keras says" in refusal(path)
+
+    def test_a_full_temporary_folder_is_not_blamed_on_the_file(
+        self, saved: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*args: object) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        file = read_keras_file(saved / "softmax.h5")
+        monkeypatch.setattr(Path, "write_bytes", full)
+        with pytest.raises(MalscanError, match=r"No space left on device\. Set TMPDIR"):
+            build_network(file, CLASSES)
 
     def test_that_are_not_finite(self, tmp_path: Path) -> None:
         network = notebook()

@@ -138,6 +138,13 @@ class TestRefusals:
         assert str(tmp_path / "nowhere") in str(caught.value)
         assert caught.value.exit_code == ExitCode.USAGE
 
+    def test_where_the_name_of_a_missing_model_comes_from_is_told(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MALSCAN_MODEL", str(tmp_path / "old"))
+        with pytest.raises(UsageError, match=r"old \(named by MALSCAN_MODEL\)"):
+            load_model(find_model(None))
+
     def test_a_folder_without_metadata(self, tmp_path: Path) -> None:
         assert "model.json: No such file" in refusal(tmp_path)
 

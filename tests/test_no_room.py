@@ -31,7 +31,7 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
     try:
         (folder / "r.csv").write_text("the report of last night")
         (folder / "m").mkdir()
-        (folder / "m/model.json").write_text("{}")
+        (folder / "m/model.json").write_text('{"schema": "malscan.model/1"}')
         subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
         yield folder
     finally:

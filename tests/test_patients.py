@@ -44,6 +44,11 @@ class TestMaps:
         rule = patient_rule(self.settings(tmp_path, table))
         assert [rule(f"Parasitized/{i}.png") for i in (1, 2, 3)] == ["anna", "b,c", None]
 
+    @pytest.mark.parametrize("header", ['"path","patient"', "Path, Patient"])
+    def test_the_header_may_be_quoted_or_in_capitals(self, header: str, tmp_path: Path) -> None:
+        rule = patient_rule(self.settings(tmp_path, f"{header}\n1.png,7\n"))
+        assert rule("1.png") == "7"
+
     def test_several_maps_count_together(self, tmp_path: Path) -> None:
         rule = patient_rule(self.settings(tmp_path, self.OFFICIAL, "path,patient\n1.png,7\n"))
         assert (rule("c.png"), rule("1.png")) == ("C9", "7")

@@ -1,5 +1,6 @@
 """`malscan scan`."""
 
+import errno
 import logging
 import shutil
 import sys
@@ -189,6 +190,8 @@ def _listed(files_from: str | None, null: bool) -> Iterator[Iterator[str]]:
                 shutil.copyfileobj(sys.stdin.buffer, copy)
             copy.seek(0)
         except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise _no_temporary_file(error) from None
             raise UsageError(f"cannot read --files-from {files_from}: {error.strerror}") from None
         yield read_list(copy, null=null)
 
@@ -197,7 +200,11 @@ def _copy_of_list() -> BinaryIO:
     try:
         return cast(BinaryIO, tempfile.TemporaryFile())
     except OSError as error:
-        raise MalscanError(
-            f"no temporary file can be made: {error.strerror}. Set TMPDIR to a folder that can be "
-            "written."
-        ) from None
+        raise _no_temporary_file(error) from None
+
+
+def _no_temporary_file(error: OSError) -> MalscanError:
+    return MalscanError(
+        f"no temporary file can be made: {error.strerror}. Set TMPDIR to a folder that can be "
+        "written and has space."
+    )

@@ -106,7 +106,7 @@ Settle = Annotated[
     float,
     typer.Option(
         metavar="SECONDS",
-        help="Leave images changed so recently for the next run.",
+        help="Leave images so new to the next run.",
         rich_help_panel=_NIGHTLY,
     ),
 ]
@@ -114,7 +114,7 @@ Wait = Annotated[
     float,
     typer.Option(
         metavar="SECONDS",
-        help="Wait so long for another run of this report.",
+        help="Wait so long for another run.",
         rich_help_panel=_NIGHTLY,
     ),
 ]

@@ -92,7 +92,7 @@ class _Transfer:
         self._url = url
         self._line = Line(how.patience.timeout, self._tick)
         self._done = 0
-        self._new_starts = 0
+        self._starts = 0
 
     def run(self) -> None:
         """Attempt until the part is complete, or too many attempts in a row brought nothing."""
@@ -167,14 +167,14 @@ class _Transfer:
             raise AddressError(
                 f"the server offers {in_bytes(total)}, not {in_bytes(self._wanted.size)}"
             )
+        self._starts += 1
         self._part.begin(Origin(without_credentials(self._url), answer.validator, total))
 
     def _start_anew(self) -> None:
-        self._new_starts += 1
-        if self._new_starts > self._how.patience.retries:
+        if self._starts > self._how.patience.retries:
             raise AddressError(
-                f"the server cannot go on where it stopped, and {self._new_starts} starts from "
-                "the first byte were cut"
+                f"the server cannot go on where it stopped, and {self._starts} starts from the "
+                "first byte were cut"
             )
         self._how.listener.on_message("The server starts again from the first byte.")
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from malscan.atomic import AtomicFile, locked
+from malscan.atomic import locked, write_atomically
 from malscan.errors import MalscanError
 from malscan.fetch.acquire import Acquired, Acquirer, Slides
 from malscan.fetch.archive import Archive
@@ -204,10 +204,7 @@ class _Fetch:
         # The manifest first: it marks patients.csv as made by a fetch.
         manifest.write(self._layout.manifest)
         if table is not None:
-            with AtomicFile(self._layout.patients) as file:
-                file.write(table)
-                file.close()
-                file.publish()
+            write_atomically(self._layout.patients, table)
         elif self._before.manifest and self._before.manifest.patients_sha256:
             with writing(self._layout.patients):
                 self._layout.patients.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from malscan.atomic import AtomicFile
+from malscan.atomic import write_atomically
 
 SCHEMA = "malscan.fetch/1"
 
@@ -34,10 +34,7 @@ class Manifest:
         Raises:
             MalscanError: it cannot be written there.
         """
-        with AtomicFile(path) as file:
-            file.write(json.dumps({"schema": SCHEMA, **asdict(self)}, indent=0) + "\n")
-            file.close()
-            file.publish()
+        write_atomically(path, json.dumps({"schema": SCHEMA, **asdict(self)}, indent=0) + "\n")
 
 
 def read_manifest(path: Path) -> Manifest | None:

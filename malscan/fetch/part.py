@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
-from malscan.atomic import AtomicFile
+from malscan.atomic import write_atomically
 from malscan.fetch.disk import writing
 
 
@@ -71,10 +71,7 @@ class Part:
 
     def record(self, origin: Origin) -> None:
         """Remember where the bytes come from."""
-        with AtomicFile(self._record) as file:
-            file.write(json.dumps(asdict(origin)) + "\n")
-            file.close()
-            file.publish()
+        write_atomically(self._record, json.dumps(asdict(origin)) + "\n")
 
     def open(self) -> BinaryIO:
         """Open the bytes to append to."""

@@ -24,7 +24,8 @@ class Patience:
     Attributes:
         timeout: seconds to wait for a connection, and for any next byte.
         retries: attempts in a row that may bring nothing before an address is given up.
-        backoff: seconds of the first pause; each further one is twice as long.
+        backoff: seconds; after the first attempt there is no pause, after the second one of
+            twice as many, then twice as long each time.
 
     Raises:
         UsageError: a number is out of its range.

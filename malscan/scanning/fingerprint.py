@@ -14,6 +14,10 @@ Fingerprint = Mapping[str, str]
 """Words for people to values that must be the same."""
 
 
+_ONEDNN = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA")
+"""What of the environment has results rounded otherwise."""
+
+
 def fingerprint(
     model: Model, facts: ScanFacts, *, device: str = "auto", on_cluster: bool = False
 ) -> Fingerprint:
@@ -43,6 +47,7 @@ def fingerprint(
         **{name: repr(value) for name, value in settings.items()},
         **wordy,
         "device": device if on_cluster else _device(device),
+        "oneDNN": "any" if on_cluster else repr([os.environ.get(name) for name in _ONEDNN]),
         "processor": "any" if on_cluster else _processor(),
         "number of processor cores": "any" if on_cluster else str(len(os.sched_getaffinity(0))),
     }

@@ -75,8 +75,11 @@ class State:
         """
         if self._running is None:
             return
-        self._running.commit()
         file = self._running.file
+        try:
+            self._running.commit()
+        except MalscanError as error:
+            raise MalscanError(f"{error} The reports are complete.") from None
         self._close()
         try:
             os.replace(file, file.with_name(FINISHED))
