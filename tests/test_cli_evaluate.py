@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from draw_cells import draw_labelled
 from PIL import Image
 from test_evaluate import SOUND, Oracle, renamed
 from test_evaluation_folder import TOO_ODD, metrics_of, page_of, rows_of
+from tiny_network import tiny_network
 
 from malscan.atomic import locked
 from malscan.cli import main
@@ -29,6 +30,7 @@ from malscan.evaluate import evaluate
 from malscan.evaluation.result import Independence
 from malscan.evaluation.settings import EvaluateSettings
 from malscan.model import EMBEDDED
+from malscan.networks import NETWORKS
 from malscan.settings import DataSettings
 
 FILES = [
@@ -416,7 +418,7 @@ def test_one_class_alone_gives_what_it_defines(
 
 
 @pytest.fixture(scope="module")
-def model(cells: Path) -> Path:
+def model(cells: Path) -> Iterator[Path]:
     """Trained for an epoch on some cells of patients C1 to C6; do not change it."""
     theirs, out = cells.parent / "theirs", cells.parent / "trained"
     for name in names_below(cells)[::2]:
@@ -425,9 +427,11 @@ def model(cells: Path) -> Path:
             (theirs / name).symlink_to(cells / name)
     shares = ("--test-share", "0.34", "--validation-share", "0.2")
     quick = ("--epochs", 1, "--network", "swift", "--augment", "none", "--quiet")
-    result = run("train", theirs, "--out", out, *shares, *quick)
-    assert result.code == 0, result.err
-    return out
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(NETWORKS, "swift", tiny_network("swift"))
+        result = run("train", theirs, "--out", out, *shares, *quick)
+        assert result.code == 0, result.err
+        yield out
 
 
 @pytest.fixture(scope="module")

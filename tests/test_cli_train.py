@@ -18,10 +18,11 @@ from conftest import Cli
 from draw_cells import draw_labelled
 from PIL import Image
 from tensorflow.python.framework import config as tensorflow_config
+from tiny_network import tiny_network
 
 from malscan.cli import main
 from malscan.model import load_model, load_seen_images
-from malscan.networks import COMPACT_PREPROCESSING, NETWORKS, Maker, Network
+from malscan.networks import NETWORKS
 from malscan.predictor import rebuild
 from malscan.training.one_model import train_split
 from malscan.training.recipe import PRESETS
@@ -97,13 +98,7 @@ def copied(cells: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network that is built fast in place of `compact`, for what is not about networks."""
-
-    def architecture(make: Maker, x: Any) -> Any:
-        x = make.convolution(x, 4, "stem", kernel=8, strides=8)
-        return make.probabilities(make.dropout(make.mean_and_maximum(x), 0.2))
-
-    fast = Network("compact", COMPACT_PREPROCESSING, architecture)
-    monkeypatch.setitem(NETWORKS, "compact", fast)
+    monkeypatch.setitem(NETWORKS, "compact", tiny_network("compact"))
 
 
 @pytest.fixture
@@ -161,10 +156,8 @@ class TestModelFolder:
         assert set(metadata["versions"]) == {"malscan", "tensorflow", "keras"}
         assert metadata["left_out"] == {"unreadable": 0, "contradictory": 0, "copies": 0}
 
-    @pytest.mark.parametrize(
-        "options",
-        [("--keep", "best"), pytest.param(("--patience", "3"), marks=pytest.mark.slow)],
-    )
+    @pytest.mark.slow
+    @pytest.mark.parametrize("options", [("--keep", "best"), ("--patience", "3")])
     def test_the_epoch_of_least_validation_loss_is_kept_where_that_is_asked_for(
         self, options: tuple[str, ...], cli: Cli, cells: Path, tiny: None, tmp_path: Path
     ) -> None:
@@ -240,6 +233,7 @@ class TestNotebook:
         train(cells, "--out", folder / "m", *preset, "--save-h5", folder / "m.h5")
         return folder / "m"
 
+    @pytest.mark.slow
     def test_the_first_fifth_by_name_validates_and_none_tests(
         self, notebook: Path, cells: Path
     ) -> None:
@@ -252,6 +246,7 @@ class TestNotebook:
         assert set(table[table["part"] == "validation"]["path"]) == first
         assert table["part"].value_counts().to_dict() == {"train": 40, "validation": 8}
 
+    @pytest.mark.slow
     def test_the_folder_says_what_it_is(self, notebook: Path) -> None:
         metadata = metadata_of(notebook)
         assert sorted(path.name for path in notebook.iterdir()) == [
@@ -266,6 +261,7 @@ class TestNotebook:
         assert "split unit: cell" in card_of(notebook)
         assert "On the validation part, since there is no test part" in card_of(notebook)
 
+    @pytest.mark.slow
     def test_the_keras_file_gives_the_softmax_of_the_model(
         self, notebook: Path, rng: np.random.Generator
     ) -> None:

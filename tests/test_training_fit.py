@@ -94,7 +94,9 @@ def test_averaged_weights_are_the_moving_average_of_the_weights_after_each_step(
     assert np.abs(average - kernel(plain)).max() > 1e-3
 
 
-@pytest.mark.parametrize(("keep", "average"), [(Keep.BEST, 0.0), (Keep.LAST, 0.9)])
+@pytest.mark.parametrize(
+    ("keep", "average"), [(Keep.BEST, 0.0), pytest.param(Keep.LAST, 0.9, marks=pytest.mark.slow)]
+)
 def test_a_break_after_an_epoch_changes_nothing(keep: Keep, average: float, tmp_path: Path) -> None:
     recipe = replace(RECIPE, epochs=2, keep=keep, average=average, mixup=0.3)
     whole = fitted(recipe, tmp_path / "whole")
