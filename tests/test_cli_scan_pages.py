@@ -30,6 +30,7 @@ def test_one_scan_writes_page_and_sheets_and_the_next_one_the_same_bytes(
         surest = max(csv.DictReader(file), key=lambda row: row["probability"])
     assert f"<b>{float(surest['probability']):.4f}</b> parasitized" in text
     assert text.count("<img ") == 24
+    assert "about 0.5 for cells as the model was trained on" in text
     assert {name for name in files_of(sheets) if name != "sheets.csv"} == {
         "s1.png",
         "s2.png",

@@ -113,6 +113,7 @@ def test_model_settings_and_research_use_stand_in_it(tmp_path: Path) -> None:
     assert "Threshold 0.5 Cells that make a slide reliable 3 Batch size 4" in page.text
     assert "fewer than 3 classified cells is marked as not reliable" in page.text
     assert "called uncertain" not in page.text
+    assert "about 0.5 for cells as the model was trained on" not in page.text
     assert page.text.count("Research use only") == 1
     assert "No corrected parasitaemia: the model was not tested" in page.text
 

@@ -64,6 +64,7 @@ class Page:
         threshold: what a probability is compared with, and its place in the histogram.
         band: ends, place and width of the doubt band in the histogram; None if there is none.
         min_cells: classified cells that make a slide reliable.
+        has_unlike: whether the model knows what its training cells look like.
         facts: names and values of model and settings.
     """
 
@@ -85,6 +86,7 @@ class Page:
     threshold: tuple[str, str]
     band: tuple[str, str, str] | None
     min_cells: str
+    has_unlike: bool
     facts: tuple[tuple[str, str], ...]
 
 
@@ -128,6 +130,7 @@ def scan_page(
         threshold=(f"{scan.threshold:g}", f"{100 * scan.threshold:g}"),
         band=_band(scan.uncertain),
         min_cells=f"{scan.min_cells:,}",
+        has_unlike=total.unlike is not None,
         facts=_facts(model, scan),
     )
 
