@@ -552,13 +552,14 @@ class TestStartingFromAModel:
 
 @pytest.mark.usefixtures("tiny")
 class TestWrongUsage:
-    def test_events_in_the_model_folder_would_be_lost(
-        self, cli: Cli, cells: Path, tmp_path: Path
+    @pytest.mark.parametrize(("option", "name"), [("--save-h5", "m.h5"), ("--tensorboard", "tb")])
+    def test_what_would_go_with_the_folder_that_the_model_replaces(
+        self, option: str, name: str, cli: Cli, cells: Path, tmp_path: Path
     ) -> None:
-        events = ("--tensorboard", tmp_path / "m" / "events")
-        result = cli("train", cells, "--out", tmp_path / "m", *events)
+        result = cli("train", cells, "--out", tmp_path / "m", option, tmp_path / "m" / name)
         assert result.code == 2
-        assert "lies in the model folder: name another" in result.err
+        assert f"{name} lies in the model folder: name another" in result.err
+        assert left_in(tmp_path) == []
 
     @pytest.mark.parametrize(
         ("options", "message"),
@@ -830,13 +831,6 @@ class TestOutput:
         assert result.code == 75
         assert "another run is writing" in result.err
         assert left_in(tmp_path) == []
-
-    def test_a_keras_file_inside_the_model_folder_is_not_lost(
-        self, cli: Cli, cells: Path, tmp_path: Path
-    ) -> None:
-        h5 = tmp_path / "m" / "m.h5"
-        result = cli("train", cells, "--out", tmp_path / "m", *QUICK, "--save-h5", h5)
-        assert h5.exists() or result.code == 2
 
     @pytest.mark.slow
     @pytest.mark.fault("a full disk")
