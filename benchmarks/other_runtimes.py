@@ -149,7 +149,7 @@ def onnx_runtime(model: Path, rescale: float, cores: int) -> Run:
 
 
 def openvino(model: Path, rescale: float, cores: int, precision: str) -> Run:
-    """The network in OpenVINO, with its hint for throughput, in `f32` or `bf16`."""
+    """The network in OpenVINO, a batch at a time on all cores, in `f32` or `bf16`."""
     import openvino as ov
 
     core = ov.Core()

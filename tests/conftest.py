@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from draw_cells import draw_cell, draw_labelled, draw_slides
@@ -19,6 +20,16 @@ from malscan.cli import main
 pytest_plugins = ["fault_table"]
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# What whoever runs the tests has set for malscan, or for programs like it, is not tested here.
+for _name in ("MALSCAN_MODEL", "MALSCAN_DATA", "FORCE_COLOR", "NO_COLOR", "GITHUB_ACTIONS"):
+    os.environ.pop(_name, None)
+for _name in ("http_proxy", "https_proxy", "all_proxy"):
+    os.environ.pop(_name, None)
+    os.environ.pop(_name.upper(), None)
+
+# How long an example takes hangs on what else the machine does.
+hypothesis.settings.register_profile("malscan", deadline=None)
+hypothesis.settings.load_profile("malscan")
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"

@@ -123,7 +123,7 @@ def test_of_one_class_f1_and_correlation_are_not_defined() -> None:
     assert got["specificity"] == pytest.approx(1 / 3)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(st.booleans(), st.integers(0, 8), st.integers(0, 3)), min_size=2, max_size=30

@@ -239,6 +239,12 @@ def test_a_second_run_can_wait_for_the_first(cli: Cli, cells: Path, tmp_path: Pa
         assert cli("scan", cells, "--out", report, "--wait", 60).code == 0
 
 
+def test_a_second_run_does_not_wait_for_ever(cli: Cli, cells: Path, tmp_path: Path) -> None:
+    report = tmp_path / "r.csv"
+    with locked([report]):
+        assert cli("scan", cells, "--out", report, "--wait", 0.3).code == 75
+
+
 @pytest.mark.fault("two runs for the same report at once")
 def test_the_lock_of_a_dead_run_does_not_block(cli: Cli, cells: Path, tmp_path: Path) -> None:
     report = tmp_path / "r.csv"

@@ -121,6 +121,12 @@ def test_ctrl_c_stays_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.slow
+def test_workers_of_this_machine_are_talked_to_by_tls() -> None:
+    with connected(ClusterSettings.parse("local:1")) as connection:
+        assert connection.client.scheduler.address.startswith("tls://127.0.0.1:")
+
+
 def test_no_batch_system_here_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 

@@ -11,9 +11,6 @@ from pathlib import Path
 import pytest
 from conftest import Cli, command
 
-from malscan.model import EMBEDDED, load_model
-from malscan.report.interface import ScanFacts
-from malscan.scanning.fingerprint import changed, fingerprint
 from malscan.scanning.state import RUNNING, state_folder
 
 
@@ -84,21 +81,3 @@ def images_kept(report: Path) -> int:
             return int(journal.execute("SELECT count(*) FROM images").fetchone()[0])
     except sqlite3.Error:
         return 0
-
-
-def test_results_of_one_machine_and_of_a_cluster_are_not_taken_for_the_same() -> None:
-    model = load_model(EMBEDDED)
-    facts = ScanFacts(
-        threshold=0.5,
-        uncertain=None,
-        min_cells=2000,
-        batch_size=256,
-        precision="float32",
-        any_size=False,
-        summary_only=False,
-    )
-
-    here = fingerprint(model, facts)
-    there = fingerprint(model, facts, on_cluster=True)
-
-    assert changed(here, there) == [*("device", "oneDNN", "processor", "number of processor cores")]

@@ -57,7 +57,7 @@ def predicted(
     return [prediction for some in Shards(workers, size).predict(given) for prediction in some]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     count=st.integers(0, 60),
     size=st.integers(1, 20),

@@ -516,7 +516,7 @@ DAMAGE = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.sampled_from(sorted(SMALL)), DAMAGE, st.floats(0, 1))
 @example("TIFF of two pages", [(0.0, ord("I"))], 0.5)
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -624,14 +624,14 @@ def test_a_cut_off_file_never_gives_pixels_on_the_fast_way(eighths: int) -> None
     assert on_the_fast_way(data[:-12]) is None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from([b"", PNG_MAGIC, WHOLE["PNG"][:33], b"\xff\xd8\xff"]), st.binary())
 def test_any_bytes_are_refused_and_give_no_pixels(start: bytes, rest: bytes) -> None:
     assert on_the_fast_way(start + rest) is None
     assert refusal(start + rest)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(DAMAGE)
 def test_a_damaged_png_gives_the_same_pixels_on_both_ways_or_none(
     damage: list[tuple[float, int]],

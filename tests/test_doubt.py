@@ -1,7 +1,7 @@
 """The doubt band: what it calls uncertain, what it leaves alone, and which band is used."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from malscan.doubt import band_to_use, check_band
@@ -64,7 +64,6 @@ class TestCounts:
         assert slide.apparent is not None
         assert slide.apparent.value == 0.4
 
-    @settings(deadline=None)
     @given(
         probabilities=st.lists(st.one_of(st.none(), st.floats(0, 1)), min_size=1, max_size=30),
         band=st.tuples(st.floats(0, 1), st.floats(0, 1)).map(lambda pair: tuple(sorted(pair))),

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from malscan.dataset import labelled_cells
 from malscan.labels import PARASITIZED
 from malscan.metrics import Judged, figures
 from malscan.model import EMBEDDED, load_model, load_seen_images
+from malscan.prediction import Prediction
 from malscan.predictor import Predictor
 from malscan.settings import DataSettings
 
@@ -45,10 +47,12 @@ def test_it_knows_every_image_that_it_has_seen() -> None:
 
 def test_no_picture_of_a_real_cell_comes_with_it() -> None:
     tracked = subprocess.run(
-        ["git", "ls-files", "malscan/models"], cwd=ROOT, capture_output=True, text=True
+        ["git", "ls-files", "malscan/models"], cwd=ROOT, capture_output=True, text=True, check=True
     )
 
-    assert "samples.png" not in tracked.stdout
+    pictures = {".png", ".jpg", ".webp"}
+    found = [Path(name) for name in tracked.stdout.splitlines()]
+    assert [path.name for path in found if path.suffix in pictures] == ["history.png"]
 
 
 def test_it_tells_drawn_cells_apart(tmp_path: Path) -> None:
@@ -66,16 +70,36 @@ def test_it_tells_drawn_cells_apart(tmp_path: Path) -> None:
     assert np.mean(right) >= 0.97
 
 
+@pytest.fixture(scope="module")
+def predictions(real_test_cells: Path) -> list[Prediction]:
+    """What it says of the real cells of the test patients."""
+    cells = labelled_cells(DataSettings(real_test_cells)).cells
+    batches = Predictor(load_model(EMBEDDED)).predict(cells, batch_size=256)
+    return [prediction for batch in batches for prediction in batch]
+
+
+@pytest.mark.real_data
+def test_none_of_the_real_test_patients_is_warned_about(predictions: list[Prediction]) -> None:
+    usual = load_model(EMBEDDED).usual
+    assert usual is not None
+    of_patient: dict[str, list[float]] = defaultdict(list)
+    for prediction in predictions:
+        assert prediction.unlike is not None
+        of_patient[str(prediction.image.patient)].append(prediction.unlike)
+    assert len(of_patient) == 30
+    warned = [
+        patient
+        for patient, measures in of_patient.items()
+        if np.mean(measures) >= usual.limit(len(measures))
+    ]
+    assert warned == []
+
+
 @pytest.mark.real_data
 def test_a_scan_of_the_real_test_patients_gives_the_figures_of_the_card(
-    real_test_cells: Path,
+    predictions: list[Prediction],
 ) -> None:
     model = load_model(EMBEDDED)
-    cells = labelled_cells(DataSettings(real_test_cells)).cells
-
-    batches = Predictor(model).predict(cells, batch_size=256)
-    predictions = [prediction for batch in batches for prediction in batch]
-
     judged = Judged(
         np.array([prediction.image.label == PARASITIZED for prediction in predictions]),
         np.array([prediction.probability for prediction in predictions], float),

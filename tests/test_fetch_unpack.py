@@ -122,7 +122,7 @@ def test_links_and_devices_stop_everything(kind: int, archive: Path, tmp_path: P
     assert not (tmp_path / "out").exists()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.one_of(st.sampled_from(["..", ".", "", "a", "Uninfected", "C:"]), st.text(max_size=8)),
@@ -144,7 +144,7 @@ def test_a_name_that_passes_stays_inside(name: str, mode: int) -> None:
     assert "\0" not in safe
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_damaged_archive_is_an_error_or_the_same_images(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -132,7 +132,7 @@ class TestValues:
         expected = sk.roc_auc_score(judged.positive, judged.probability)
         assert figures(judged, draws=2)["roc_auc"].value == pytest.approx(expected)
 
-    @settings(deadline=None, max_examples=25)
+    @settings(max_examples=25)
     @given(
         st.lists(st.tuples(st.booleans(), st.integers(0, 8)), min_size=2, max_size=30).filter(
             lambda drawn: len({label for label, _ in drawn}) == 2

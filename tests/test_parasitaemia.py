@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -108,7 +108,6 @@ def test_doubt_about_the_model_makes_the_interval_wider(spreads: tuple[float, fl
     assert unsure.high - unsure.low > 1.5 * (sure.high - sure.low)
 
 
-@settings(deadline=None)
 @given(
     classified=st.integers(1, 5000),
     share=st.floats(0, 1),

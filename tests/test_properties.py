@@ -61,7 +61,7 @@ def page_of(rows: list[Row]) -> Tags:
 PLAIN = page_of([failed_row("a.png", "s"), image_row("b.png", "s")])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(names=NAMES)
 def test_every_report_tells_the_same_names_and_none_becomes_markup(
     names: list[tuple[str, str]],
@@ -93,9 +93,7 @@ STEPS = st.lists(
 )
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_a_journal_remembers_what_was_committed_through_any_history(
     steps: list[tuple[str, int, int]], tmp_path: Path

@@ -18,7 +18,7 @@ import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from malscan import __version__
@@ -346,12 +346,10 @@ class TestNames:
         images = read_json(write_report(tmp_path / "r.json", rows))["images"]
         assert all("path_bytes" not in image for image in images)
 
-    @settings(deadline=None)
     @given(raws=st.lists(st.binary(min_size=1).filter(lambda raw: b"\0" not in raw), max_size=5))
     def test_any_bytes_that_can_be_a_path_survive(self, raws: list[bytes]) -> None:
         assert_paths_survive(raws)
 
-    @settings(deadline=None)
     @given(
         names=st.lists(
             st.text(st.sampled_from("=+-@\t\r\n,\"';\\ aé\N{MICROSCOPE}\ufeff"), min_size=1),

@@ -5,7 +5,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from test_report import MODEL, SETTINGS, entries, failed_row, image_row, summary_of
 
@@ -27,7 +27,6 @@ def written(path: Path, rows: list[Row], *, null: bool = False) -> tuple[bytes, 
     return path.read_bytes(), report.notes()
 
 
-@settings(deadline=None)
 @given(raws=st.lists(PATHS, max_size=5))
 @example(raws=[b"ends with a return\r", b"good.png", b"holds\na line end"])
 def test_lines_read_back_as_paths_that_open_the_same_files(
@@ -45,7 +44,6 @@ def test_lines_read_back_as_paths_that_open_the_same_files(
     assert bool(notes) == (len(lines) < len(raws))
 
 
-@settings(deadline=None)
 @given(raws=st.lists(PATHS, max_size=5))
 def test_zero_bytes_take_every_path(
     raws: list[bytes], tmp_path_factory: pytest.TempPathFactory

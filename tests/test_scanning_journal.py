@@ -38,9 +38,7 @@ def opened(file: Path) -> Journal:
     return journal
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(
     st.builds(
         Entry,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import SHARED
 from draw_cells import draw_labelled
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from malscan.dataset import labelled_cells
@@ -61,7 +61,6 @@ def test_parts_come_by_name_in_the_order_of_their_use() -> None:
     assert list(parts.parts()) == ["train", "validation", "test"]
 
 
-@settings(deadline=None)
 @given(
     mixed=st.dictionaries(
         st.integers(1, 99).map("C{}".format),
@@ -157,7 +156,6 @@ def test_a_test_share_of_0_leaves_no_test_part() -> None:
 
 
 class TestFolds:
-    @settings(deadline=None)
     @given(
         folds=st.integers(2, 5),
         mixed=st.integers(10, 20),

@@ -540,7 +540,7 @@ def make(folder: bytes, tree: Tree) -> Iterator[tuple[bytes, ...]]:
             yield from ((name, *parts) for parts in make(path, below))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(TREES)
 def test_every_image_of_any_tree_comes_once_and_in_the_order_of_name_bytes(tree: Tree) -> None:
     with tempfile.TemporaryDirectory() as folder:
