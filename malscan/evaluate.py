@@ -66,14 +66,15 @@ def evaluate(
             folder that cannot be written.
     """
     with locked([] if settings.out is None else [settings.out]):
-        if settings.out is not None:
-            check_target(settings.out, _inputs(settings))
-        labelled = labelled_cells(settings.data, both_classes=False)
-        for note in labelled.notes:
-            listener.on_message(note)
         paths = [find_model(settings.model)]
         if settings.compare is not None:
             paths.append(find_model(settings.compare))
+        if settings.out is not None:
+            data = settings.data
+            check_target(settings.out, [data.data, *data.patient_maps, *paths])
+        labelled = labelled_cells(settings.data, both_classes=False)
+        for note in labelled.notes:
+            listener.on_message(note)
         models = _models(paths, settings.keras_file)
         use_device(settings.computing.device)
         seen = [load_seen_images(path, model) for path, model in zip(paths, models, strict=True)]
@@ -96,13 +97,6 @@ def evaluate(
             listener.on_message("Drawing and writing")
             write_evaluation(settings, result)
     return result
-
-
-def _inputs(settings: EvaluateSettings) -> list[Path]:
-    """What is read, as far as it was named."""
-    data = settings.data
-    named = (data.data, *data.patient_maps, settings.model, settings.compare)
-    return [path for path in named if path is not None]
 
 
 def _models(paths: list[Path], stated: KerasFileSettings) -> list[Model]:
