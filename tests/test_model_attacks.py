@@ -32,7 +32,8 @@ from draw_cells import draw_cell
 pytestmark = pytest.mark.slow
 
 LISTENER = r"""
-import json, os, sys
+import json, os, re, resource, sys
+from pathlib import Path
 heard = []
 def hear(event, args):
     if event.startswith(("socket.", "subprocess.", "os.exec", "os.posix_spawn", "os.system",
@@ -53,6 +54,9 @@ for number, model in enumerate([models[0], *models], -1):
         code = end.code
     print(json.dumps({"code": code, "heard": heard}), flush=True)
     print("next", file=sys.stderr, flush=True)
+# Of this process since it began (what `wait4` tells holds the memory of whoever started it).
+own = int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
+print(json.dumps(max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)))
 """
 
 
@@ -373,24 +377,22 @@ def encounter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Encounter]:
         folder.mkdir()
         models.append(str(attack.make(folder, mark, secret)))
     watch = Watch(secret)
-    with (work / "out").open("w") as out, (work / "err").open("w") as err:
-        process = subprocess.Popen(
-            [sys.executable, "-c", LISTENER, "cells", *models],
-            cwd=work,
-            stdout=out,
-            stderr=err,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        )
-        # The memory of this process and its own, and of no other that was ever waited for here.
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    facts = [json.loads(line) for line in (work / "out").read_text().splitlines()][1:]
-    messages = (work / "err").read_text().split("next\n")[1:]
+    done = subprocess.run(
+        [sys.executable, "-c", LISTENER, "cells", *models],
+        cwd=work,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=240,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    _, *facts, peak = [json.loads(line) for line in done.stdout.splitlines()]
+    messages = done.stderr.split("next\n")[1:]
     met = {
         name: Met(fact["code"], message, [tuple(one) for one in fact["heard"]])
         for name, fact, message in zip(ATTACKS, facts, messages, strict=False)
     }
-    yield Encounter(met, work, mark.exists(), watch.heard(), usage.ru_maxrss * 1024)
+    yield Encounter(met, work, mark.exists(), watch.heard(), peak * 1024)
     watch.close()
 
 
