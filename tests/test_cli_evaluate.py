@@ -613,26 +613,19 @@ class TestOut:
         assert "is a file. Name a folder" in result.err
         assert (tmp_path / "out").read_text() == "precious"
 
+    @pytest.mark.parametrize(
+        ("name", "content"), [("thesis.tex", "precious"), ("metrics.json", '{"accuracy": 0.9}')]
+    )
     def test_a_folder_with_other_things_is_left_alone(
-        self, cli: Cli, few: Path, tmp_path: Path
+        self, name: str, content: str, cli: Cli, few: Path, tmp_path: Path
     ) -> None:
         (tmp_path / "out").mkdir()
-        (tmp_path / "out/thesis.tex").write_text("precious")
+        (tmp_path / "out" / name).write_text(content)
         result = cli("evaluate", few, "--out", tmp_path / "out")
         assert result.code == 1
         assert "holds other things than an evaluation" in result.err
-        assert (tmp_path / "out/thesis.tex").read_text() == "precious"
-        assert left_in(tmp_path / "out") == ["thesis.tex"]
-
-    def test_metrics_of_another_program_are_left_alone(
-        self, cli: Cli, few: Path, tmp_path: Path
-    ) -> None:
-        (tmp_path / "out").mkdir()
-        (tmp_path / "out/metrics.json").write_text('{"accuracy": 0.9}')
-        result = cli("evaluate", few, "--out", tmp_path / "out")
-        assert result.code == 1
-        assert "holds other things than an evaluation" in result.err
-        assert left_in(tmp_path / "out") == ["metrics.json"]
+        assert (tmp_path / "out" / name).read_text() == content
+        assert left_in(tmp_path / "out") == [name]
 
     def test_an_earlier_evaluation_that_holds_the_data_is_left_alone(
         self, cli: Cli, few: Path, earlier: Path
