@@ -1,6 +1,6 @@
 """A model that a training builds on: to start from, or as a teacher."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from malscan.errors import MalscanError
 from malscan.model import Model, find_model, load_model, load_seen_images
 from malscan.seen import PARTS_SEEN, SeenImages
 from malscan.training.cells import Cells
+from malscan.training.parts import Parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,17 @@ class Forerunner:
     model: Model
     seen: SeenImages | None
 
-    def seen_among(self, cells: Cells, *, parts: Collection[str] = PARTS_SEEN) -> int:
+    def knows_too_much_of(self, parts: Parts) -> Iterator[tuple[str, int]]:
+        """Parts that a new model is judged by, each with the number of cells known already.
+
+        What both choose their epoch by, neither learns from: of validation only cells count that
+        this one was trained on.
+        """
+        for part, theirs in (("validation", ("train",)), ("test", PARTS_SEEN)):
+            if count := self._seen_among(parts.by_name()[part], theirs):
+                yield part, count
+
+    def _seen_among(self, cells: Cells, parts: Collection[str]) -> int:
         """How many of some cells it has seen, by their pixels, in some of its parts."""
         if self.seen is None:
             return 0
@@ -46,19 +57,19 @@ def load_forerunner(place: Path) -> Forerunner:
     return Forerunner(model, load_seen_images(folder, model))
 
 
-def check_start(start: Forerunner, validation: Cells, test: Cells) -> None:
+def check_start(start: Forerunner, parts: Parts) -> None:
     """Make sure that a model to start from knows no cell that the new one is judged by.
 
     Raises:
         MalscanError: it has seen cells of the test part, or learnt from cells of validation.
     """
-    if count := start.seen_among(validation, parts=("train",)):
-        raise MalscanError(
-            f"--from {start.model.name} was trained on {count} cells of the validation part, by "
-            "which epoch and temperature are chosen. Keep the split that it had (--split-file), "
-            "or start from the model that it was made from."
-        )
-    if count := start.seen_among(test):
+    for part, count in start.knows_too_much_of(parts):
+        if part == "validation":
+            raise MalscanError(
+                f"--from {start.model.name} was trained on {count} cells of the validation part, "
+                "by which epoch and temperature are chosen. Keep the split that it had "
+                "(--split-file), or start from the model that it was made from."
+            )
         raise MalscanError(
             f"--from {start.model.name} has seen {count} cells of the test part, which would make "
             "the figures too good. Keep the test patients that it had (--test-patients; its model "

@@ -104,7 +104,7 @@ def train_split(
     listener.on_message(f"Reading images; computing in {policy}")
     parts = load_parts(settings, split, preprocessing, state, listener)
     if start is not None:
-        check_start(start, parts.validation, parts.test)
+        check_start(start, parts)
     teachers = load_teachers(settings.teachers, preprocessing)
     check_apart(teachers, parts)
     taught_by = [teacher.model for teacher in teachers]

@@ -169,14 +169,9 @@ class TrainSettings:
             check_model_exists(teacher)
         if self.save_h5 is not None and self.save_h5.suffix.lower() not in (".h5", ".hdf5"):
             raise UsageError(f"--save-h5 {self.save_h5}: give a name that ends in .h5.")
-        if self.save_h5 is not None and self.save_h5.absolute().is_relative_to(self.out.absolute()):
-            raise UsageError(f"--save-h5 {self.save_h5} lies in the model folder: name another.")
-        if self.tensorboard is not None and self.tensorboard.absolute().is_relative_to(
-            self.out.absolute()
-        ):
-            raise UsageError(
-                f"--tensorboard {self.tensorboard} lies in the model folder: name another."
-            )
+        for option, path in (("--save-h5", self.save_h5), ("--tensorboard", self.tensorboard)):
+            if path is not None and path.absolute().is_relative_to(self.out.absolute()):
+                raise UsageError(f"{option} {path} lies in the model folder: name another.")
         if self.tensorboard is not None and find_spec("tensorboard") is None:
             raise UsageError("--tensorboard needs TensorBoard: install malscan[tensorboard].")
         if self.split.folds and self.save_h5 is not None:

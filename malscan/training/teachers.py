@@ -15,7 +15,6 @@ import tensorflow as tf
 from malscan.errors import MalscanError
 from malscan.predictor import logits, rebuild
 from malscan.preprocess import Preprocessing
-from malscan.seen import PARTS_SEEN
 from malscan.training.forerunner import Forerunner, load_forerunner
 from malscan.training.parts import Parts
 
@@ -69,13 +68,11 @@ def check_apart(teachers: Sequence[Teacher], parts: Parts) -> None:
                 f"--teacher {name} does not say which cells it was trained on, so nobody can know "
                 "whether it has seen the test part. Train it with malscan."
             )
-        # What both choose their epoch by, neither learns from.
-        for part, theirs in (("validation", ("train",)), ("test", PARTS_SEEN)):
-            if count := teacher.seen_among(parts.by_name()[part], parts=theirs):
-                raise MalscanError(
-                    f"--teacher {name} has seen {count} cells of the {part} part. Train it on the "
-                    "same split (--split-file), or leave it out."
-                )
+        for part, count in teacher.knows_too_much_of(parts):
+            raise MalscanError(
+                f"--teacher {name} has seen {count} cells of the {part} part. Train it on the "
+                "same split (--split-file), or leave it out."
+            )
 
 
 def opinion(teachers: Sequence[Teacher], images: tf.Tensor) -> tf.Tensor:
