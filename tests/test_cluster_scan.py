@@ -22,6 +22,7 @@ import pytest
 from conftest import Cli
 from distributed import LocalCluster
 
+from malscan.cluster.pool import Killed, Patience, opened_pool
 from malscan.cluster.settings import ClusterSettings
 from malscan.cluster.shards import KILLS
 from malscan.errors import ExitCode, MalscanError, StoppedError
@@ -203,6 +204,34 @@ def test_an_image_that_kills_its_workers_is_a_failed_row_and_no_other_is(
     found = rows(tmp_path / "r.csv")
     assert found.pop("02kills.png") == ["failed", "", "", KILLS]
     assert [row[0] for row in found.values()] == ["ok"] * 20
+
+
+def test_a_result_that_is_lost_and_kills_when_computed_again_comes_back_as_killed(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    computed = tmp_path / "computed"
+
+    class DiesWhenFetched:
+        def __reduce__(self) -> str:
+            os.kill(os.getpid(), signal.SIGKILL)
+            return "never comes to this"
+
+    def work() -> DiesWhenFetched:
+        time.sleep(0.3)
+        if computed.exists():
+            os.kill(os.getpid(), signal.SIGKILL)
+        computed.touch()
+        return DiesWhenFetched()
+
+    came: list[tuple[str, object]] = []
+    until = time.monotonic() + 100
+    with opened_pool(ClusterSettings.parse(cluster.scheduler_address), Patience()) as pool:
+        pool.submit("tag", work)
+        while pool.under_way and time.monotonic() < until:
+            came += pool.finished(wait=True)
+
+    assert computed.exists()
+    assert came == [("tag", Killed.KILLED)]
 
 
 def test_an_image_that_a_worker_does_not_see_stops_the_scan_and_names_both(

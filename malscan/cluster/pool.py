@@ -1,5 +1,6 @@
 """Tasks under way on a Dask cluster, and what becomes of them."""
 
+import queue
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -8,7 +9,7 @@ from enum import Enum
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
-from distributed import Future, KilledWorker, as_completed
+from distributed import Future, KilledWorker
 
 from malscan.cluster.connect import Connection, connected
 from malscan.cluster.settings import ClusterSettings
@@ -26,6 +27,17 @@ class Killed(Enum):
     """Stands for the result of a task that has killed several workers."""
 
     KILLED = "killed"
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """What became of a task without a result.
+
+    Attributes:
+        error: that the task has failed with; None if it was not the task that failed.
+    """
+
+    error: Exception | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +83,8 @@ class Pool(Generic[Tag]):
         self._client = connection.client
         self._settings = settings
         self._patience = patience
-        self._tags: dict[Any, Tag] = {}
-        self._completed = as_completed(
-            loop=self._client.loop, with_results=True, raise_errors=False
-        )
+        self._came: queue.SimpleQueue[tuple[Tag, Any | _Failed]] = queue.SimpleQueue()
+        self._under_way = 0
         self._name = f"malscan-{uuid4().hex}"
         self._sent = 0
         self._looked = 0.0
@@ -84,7 +94,7 @@ class Pool(Generic[Tag]):
     @property
     def under_way(self) -> int:
         """Number of tasks that have been sent and have not come back."""
-        return len(self._tags)
+        return self._under_way
 
     def share(self, data: bytes) -> Future:
         """Something that several tasks need; it is computed, so that no death can lose it."""
@@ -106,7 +116,7 @@ class Pool(Generic[Tag]):
 
         Args:
             tag: comes back with its result.
-            function: what to call on the worker; returns no tuple, as Dask returns errors as one.
+            function: what to call on the worker.
             *args: its arguments.
             urgent: before all others that wait.
         """
@@ -119,8 +129,21 @@ class Pool(Generic[Tag]):
             if self._client.status == "running":
                 raise
             raise self._lost() from None
-        self._tags[future.key] = tag
-        self._completed.add(future)
+        self._under_way += 1
+        self._client.loop.add_callback(self._collect, tag, future)
+
+    async def _collect(self, tag: Tag, future: Future) -> None:
+        """Wait, in Dask's thread, for what becomes of a task.
+
+        Dask's `as_completed` would wait for ever for a task whose result is lost with its worker
+        and that fails when it is computed again.
+        """
+        result: Any
+        try:
+            result = await self._client.gather(future, asynchronous=True)
+        except Exception as error:
+            result = _Failed(error if future.status == "error" else None)
+        self._came.put((tag, result))
 
     def finished(self, *, wait: bool) -> list[tuple[Tag, Any | Killed]]:
         """What became of tasks that have finished since the last call.
@@ -133,24 +156,25 @@ class Pool(Generic[Tag]):
         """
         self._look()
         until = time.monotonic() + _WAIT_SECONDS
-        while wait and self._tags and not self._completed.has_ready() and time.monotonic() < until:
+        while wait and self._under_way and self._came.empty() and time.monotonic() < until:
             self._patience.check()
             time.sleep(_POLL_SECONDS)
-        done = [
-            (self._tags.pop(future.key), self._outcome(result))
-            for future, result in self._completed.next_batch(block=False)
-        ]
+        done = []
+        while not self._came.empty():
+            tag, result = self._came.get()
+            self._under_way -= 1
+            done.append((tag, self._outcome(result)))
         if done:
             self._patience.heard()
         return done
 
-    def _outcome(self, result: Any) -> Any | Killed:
-        """What a result stands for; the future itself may have changed again since it came."""
-        if isinstance(result, BaseException):
-            raise self._lost()
-        if not isinstance(result, tuple):
+    def _outcome(self, result: Any | _Failed) -> Any | Killed:
+        """What a result stands for."""
+        if not isinstance(result, _Failed):
             return result
-        _, error, _ = result
+        error = result.error
+        if error is None:
+            raise self._lost()
         if isinstance(error, KilledWorker):
             return Killed.KILLED
         if isinstance(error, MalscanError):
