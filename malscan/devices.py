@@ -116,6 +116,11 @@ def _check_has(precision: Precision) -> None:
             )
 
 
+def has_gpu() -> bool:
+    """Whether a GPU computes in this process."""
+    return bool(_gpus())
+
+
 def _gpus() -> list[tf.config.PhysicalDevice]:
     return tf.config.get_visible_devices("GPU")
 

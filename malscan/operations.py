@@ -119,18 +119,18 @@ class OperationMaker:
     def _convolved(
         self, x: tf.Tensor, filters: int, name: str, side: int, strides: int, padding: str
     ) -> tf.Tensor:
+        # A part of the graph: one that comes from outside is laid out anew in each step.
         kernel = self._weight(f"{name}/kernel", (side, side, x.shape[-1], filters), self._dtype)
         bias = self._weight(f"{name}/bias", (filters,), self._dtype)
         x = tf.nn.conv2d(tf.cast(x, self._dtype), kernel, strides, padding)
         return tf.nn.bias_add(x, bias)
 
     def _multiplied(self, x: tf.Tensor, units: int, name: str, dtype: str) -> tf.Tensor:
-        kernel = self._weight(f"{name}/kernel", (x.shape[-1], units), dtype)
-        bias = self._weight(f"{name}/bias", (units,), dtype)
+        # Outside of the graph, as in Keras: the product with one inside differs in the last bit.
+        with tf.init_scope():
+            kernel = self._weight(f"{name}/kernel", (x.shape[-1], units), dtype)
+            bias = self._weight(f"{name}/bias", (units,), dtype)
         return tf.nn.bias_add(tf.cast(x, dtype) @ kernel, bias)
 
     def _weight(self, path: str, shape: Sequence[int], dtype: str) -> Any:
-        array = self._weights.take(path, shape)
-        # Outside of the graph, which is copied more than once before it is run.
-        with tf.init_scope():
-            return tf.cast(tf.constant(array), dtype)
+        return tf.cast(tf.constant(self._weights.take(path, shape)), dtype)

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from malscan.appearance import distance_from
-from malscan.devices import computing_in
+from malscan.devices import computing_in, has_gpu
 from malscan.errors import MalscanError
 from malscan.keras_network import build_network
 from malscan.kernel import Kernel
@@ -28,6 +28,9 @@ Softmax = Callable[[tf.Tensor], tf.Tensor]
 
 Classifier = Callable[[tf.Tensor], tf.Tensor]
 """From uint8 [batch, size, size, 3] to float32 [batch], the probability of `parasitized`."""
+
+_AT_ONCE = 64
+"""Images to a forward pass on a processor: what comes of more of them does not fit its cache."""
 
 
 class Predictor:
@@ -182,9 +185,31 @@ def classifier(network: Softmax, preprocessing: Preprocessing, temperature: floa
 
     size = preprocessing.size
     pixels = tf.TensorSpec([None, size, size, 3], tf.uint8)
-    compiled = tf.function(classify, jit_compile=False, autograph=False)
+    whole = classify if has_gpu() else _part_by_part(classify)
+    compiled = tf.function(whole, jit_compile=False, autograph=False)
     found: Classifier = compiled.get_concrete_function(pixels)
     return found
+
+
+def _part_by_part(classify: Classifier) -> Classifier:
+    """The same function, to be compiled, that computes a few images after the other."""
+
+    def classify_parts(pixels: tf.Tensor) -> tf.Tensor:
+        count = tf.shape(pixels)[0]
+        parts = -(-count // _AT_ONCE)
+        # The last part may be smaller than the others.
+        found = tf.TensorArray(tf.float32, parts, infer_shape=False, element_shape=[None])
+
+        def add(part: tf.Tensor, found: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            start = part * _AT_ONCE
+            return part + 1, found.write(part, classify(pixels[start : start + _AT_ONCE]))
+
+        _, found = tf.while_loop(
+            lambda part, _: part < parts, add, [0, found], parallel_iterations=1
+        )
+        return found.concat()
+
+    return classify_parts
 
 
 def logits(softmax: tf.Tensor) -> tf.Tensor:

@@ -13,7 +13,7 @@ from malscan.kernel import Kernel
 from malscan.model import EMBEDDED, load_model
 from malscan.networks import NETWORKS, fold
 from malscan.operations import Weights
-from malscan.predictor import weights_of
+from malscan.predictor import classifier, weights_of
 from malscan.trainable import FusedBatchNormalization
 
 
@@ -139,6 +139,30 @@ def test_what_is_computed_is_what_keras_computes(
     expected = tf.function(folded)(images).numpy()
     assert np.ptp(expected[:, 0]) > 1e-3, "the images must not all look alike to the network"
     np.testing.assert_array_equal(computed(images), expected)
+
+
+@pytest.mark.parametrize("count", [1, 64, 65, 150])
+def test_a_batch_is_computed_part_by_part_as_at_once_on_a_gpu(
+    count: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_model(EMBEDDED)
+    shades = np.linspace(0, 255, count).reshape(count, 1, 1, 1)
+    noise = rng.integers(0, 256, (count, model.size, model.size, 3))
+    images = ((shades + noise) / 2).astype(np.uint8)
+
+    def classified() -> NDArray[np.float32]:
+        def network(pixels: tf.Tensor) -> tf.Tensor:
+            return NETWORKS["compact"].compute(pixels, Weights(model), "float32")
+
+        found = classifier(network, NETWORKS["compact"].preprocessing, model.temperature)(images)
+        return np.asarray(found)
+
+    by_parts = classified()
+    monkeypatch.setattr("malscan.predictor.has_gpu", lambda: True)
+    at_once = classified()
+
+    assert count == 1 or np.ptp(at_once) > 1e-3, "the images must not all look alike"
+    np.testing.assert_allclose(by_parts, at_once, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["compact", "swift"])
