@@ -77,7 +77,7 @@ class Predictor:
 
         Args:
             images: may be lazy; None among them ends a batch early.
-            batch_size: images to a forward pass.
+            batch_size: images that are loaded and classified together.
             any_size: accept images with a side over `malscan.picture.MAX_SIDE` pixels.
             hashed: hash the pixels of each image, too.
 

@@ -153,7 +153,7 @@ class ScanSettings:
         min_cells: classified images that a slide needs to be reliable.
         summary_only: leave the images themselves out of the reports.
         failed_to: where a list of the failed images goes, if wanted.
-        batch_size: images to a forward pass.
+        batch_size: images that are loaded and classified together.
         any_size: accept images with a side over 512 pixels.
         keep_going: images that cannot be read do not change the exit code.
         fail_on_failed: stop at the first image that cannot be read.

@@ -59,6 +59,9 @@ Threshold = Annotated[
 BatchSize = Annotated[
     int,
     typer.Option(
-        metavar="N", help="Images to a forward pass.", rich_help_panel=_MODEL, hidden=True
+        metavar="N",
+        help="Images loaded and classified together.",
+        rich_help_panel=_MODEL,
+        hidden=True,
     ),
 ]

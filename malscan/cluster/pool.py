@@ -64,6 +64,7 @@ class Pool(Generic[Tag]):
 
     Attributes:
         workers: number of worker processes, as of a moment ago.
+        under_way: number of tasks that have been sent and have not come back.
     """
 
     def __init__(
@@ -84,17 +85,12 @@ class Pool(Generic[Tag]):
         self._settings = settings
         self._patience = patience
         self._came: queue.SimpleQueue[tuple[Tag, Any | _Failed]] = queue.SimpleQueue()
-        self._under_way = 0
+        self.under_way = 0
         self._name = f"malscan-{uuid4().hex}"
         self._sent = 0
         self._looked = 0.0
         self.workers = 0
         self._look()
-
-    @property
-    def under_way(self) -> int:
-        """Number of tasks that have been sent and have not come back."""
-        return self._under_way
 
     def share(self, data: bytes) -> Future:
         """Something that several tasks need; it is computed, so that no death can lose it."""
@@ -129,7 +125,7 @@ class Pool(Generic[Tag]):
             if self._client.status == "running":
                 raise
             raise self._lost() from None
-        self._under_way += 1
+        self.under_way += 1
         self._client.loop.add_callback(self._collect, tag, future)
 
     async def _collect(self, tag: Tag, future: Future) -> None:
@@ -156,13 +152,13 @@ class Pool(Generic[Tag]):
         """
         self._look()
         until = time.monotonic() + _WAIT_SECONDS
-        while wait and self._under_way and self._came.empty() and time.monotonic() < until:
+        while wait and self.under_way and self._came.empty() and time.monotonic() < until:
             self._patience.check()
             time.sleep(_POLL_SECONDS)
         done = []
         while not self._came.empty():
             tag, result = self._came.get()
-            self._under_way -= 1
+            self.under_way -= 1
             done.append((tag, self._outcome(result)))
         if done:
             self._patience.heard()

@@ -33,7 +33,7 @@ class Shard:
 
     Attributes:
         images: absolute path, and the reason if the image is known to be unreadable.
-        batch_size: images to a forward pass.
+        batch_size: images that are loaded and classified together.
         any_size: accept images with a side over `malscan.picture.MAX_SIDE` pixels.
         computing: what to compute on; its precision is not `auto`.
     """

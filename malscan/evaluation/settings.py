@@ -77,7 +77,7 @@ class EvaluateSettings:
         gates: the least figures that pass.
         allow_seen: keep patients that the model has seen.
         allow_failed: go on however many images cannot be read.
-        batch_size: images to a forward pass.
+        batch_size: images that are loaded and classified together.
         computing: what to compute on.
         command: the command line, kept in the report.
 

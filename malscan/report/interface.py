@@ -27,7 +27,7 @@ class ScanFacts:
         threshold: probability from which a cell is called parasitized.
         uncertain: the doubt band, if there is one.
         min_cells: classified images that a slide needs to be reliable.
-        batch_size: images to a forward pass.
+        batch_size: images that are loaded and classified together.
         precision: numbers that the network was computed in.
         any_size: whether images over 512 pixels on a side were accepted.
         summary_only: whether the images themselves were left out of the report.
